@@ -1,0 +1,40 @@
+# `make demo` and `make test` build what they need on a machine with Python 3.11 or later and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench faults clean .venv
+
+help:  ## Say what can be made
+	@grep -E '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Ratchet needs Python 3.11 or later; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@test -x $(BIN)/python || { echo "Making the environment in $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --editable . --group dev
+	@touch $@
+
+.venv: $(STAMP)  ## Build the environment; the command is then .venv/bin/ratchet
+
+demo: $(STAMP)  ## Run a short campaign with live progress and a report (about three minutes)
+	@$(BIN)/ratchet demo
+
+test: $(STAMP)  ## Run all tests
+	@$(BIN)/python -m pytest
+
+check: $(STAMP)  ## Lint and type-check
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP)  ## Format and apply safe fixes
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:  ## Remove the environment, caches and stores of this clone
+	rm -rf $(VENV) .ratchet .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

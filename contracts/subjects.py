@@ -1,0 +1,49 @@
+"""Every subject and JetStream name on the bus, in one place."""
+
+LEDGER_STREAM = "LEDGER"
+"""JetStream stream into which the relay publishes what was committed; can be deleted and is rebuilt."""
+LEDGER_EVENTS = "events"
+"""Committed events: `events.<category>.<token of the rest of the stream's name>`."""
+LEDGER_API = "ledger"
+"""Requests to the ledger service: `ledger.<tag of the request>`."""
+
+JOBS_STREAM = "JOBS"
+"""Work queue: `jobs.<kind>`."""
+RESULTS_STREAM = "RESULTS"
+"""Results under their job's id: `results.<kind>.<id>`; a cache, which may be lost."""
+DEAD_STREAM = "DEAD"
+"""Messages that could not be understood or served, with the reason: `dead.<where>`."""
+LEASES_BUCKET = "leases"
+
+BEATS = "beats"
+"""`beats.<role>.<instance>`: a sign of life of every agent, a few times a minute."""
+
+JOB_KINDS = ("episode", "resample", "experiment")
+
+
+def token(name: str) -> str:
+    """A stream's name as subject tokens: `lineage/main` → `lineage.main`; what NATS forbids becomes `%XX`."""
+    return ".".join(
+        "".join(c if c.isalnum() or c in "-_" else f"%{ord(c):02X}" for c in part) or "%"
+        for part in name.split("/")
+    )
+
+
+def event_subject(stream: str) -> str:
+    """The subject under which a stream's events are published."""
+    return f"{LEDGER_EVENTS}.{token(stream)}"
+
+
+def job_subject(kind: str) -> str:
+    """The subject of a kind of job."""
+    return f"jobs.{kind}"
+
+
+def result_subject(kind: str, job: str) -> str:
+    """The subject of one job's result."""
+    return f"results.{kind}.{job}"
+
+
+def dead_subject(where: str) -> str:
+    """The subject for what could not be understood at a place: `dead.jobs.episode`."""
+    return f"dead.{where}"
