@@ -1,0 +1,280 @@
+import math
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.gate import (
+    ArmScores,
+    Confirmation,
+    GateSettings,
+    Verdict,
+    confirm,
+    cost_ratio,
+    inconclusive,
+    protected_tasks,
+    race,
+    recompute,
+    release,
+    release_alpha,
+    release_key,
+    verdict_key,
+)
+from contracts.statistics import wilson_upper
+
+QUICK = GateSettings(resamples=100)  # p is counted exactly up to 32 clusters; the interval decides nothing
+NAMES = tuple(f"package-{i}" for i in range(14))
+
+
+def arm(scores, tree="tree", cost=100.0):
+    table = np.asarray(scores, dtype=float)
+    return ArmScores(tree=tree, scores=tuple(map(tuple, table.tolist())), cost=cost, episodes=table.size)
+
+
+def flat(level, tasks=14, seeds=4):
+    return arm(np.full((tasks, seeds), level))
+
+
+def coins(rng, odds, seeds):
+    return rng.random((len(odds), seeds)) < odds[:, None]
+
+
+def keeps(verdicts):
+    return sum(verdict.decision == "keep" for verdict in verdicts)
+
+
+def test_a_clear_gain_is_kept():
+    verdict = confirm(flat(0.4), flat(0.5), NAMES, QUICK, key="k")
+    assert verdict.decision == "keep"
+    assert verdict.effect == pytest.approx(0.1)
+    assert verdict.p == 2**-14
+    assert (verdict.clusters, verdict.pairs, verdict.exact) == (14, 56, True)
+    assert verdict.reason == "Kept: effect +0.1000 [+0.1000, +0.1000], p = 0.0001 over 14 clusters."
+
+
+def test_no_difference_is_reverted():
+    verdict = confirm(flat(0.4), flat(0.4), NAMES, QUICK, key="k")
+    assert (verdict.decision, verdict.p, verdict.effect) == ("revert", 1.0, 0.0)
+    assert verdict.reason.startswith("Reverted: the evidence is too weak for a level of 0.1; ")
+
+
+def test_a_gain_below_the_minimum_is_reverted():
+    verdict = confirm(flat(0.4), flat(0.404), NAMES, QUICK, key="k")
+    assert (verdict.decision, verdict.p) == ("revert", 2**-14)
+    assert "below the minimum of 0.005" in verdict.reason
+
+
+@pytest.mark.parametrize("cost", [151.0, math.nan])
+def test_a_gain_that_is_bought_is_reverted(cost):
+    bought = msgspec.structs.replace(flat(0.9), cost=cost)
+    verdict = confirm(flat(0.4), bought, NAMES, QUICK, key="k")
+    assert verdict.decision == "revert"
+    assert "above the cap of 1.5" in verdict.reason
+
+
+def test_cost_of_nothing():
+    free, dear = flat(0.5), msgspec.structs.replace(flat(0.5), cost=3.0)
+    free = msgspec.structs.replace(free, cost=0.0)
+    assert cost_ratio(free, free) == 1
+    assert cost_ratio(free, dear) == 1e9
+    assert cost_ratio(dear, free) == 0
+
+
+def test_reliably_solved_tasks_are_tested_together():
+    old = np.full((14, 4), 0.2)
+    old[:7] = 1.0
+    new = np.full((14, 4), 1.0)
+    new[:7] = 0.8
+    protected = protected_tasks(arm(old), QUICK)
+    assert protected == (True,) * 7 + (False,) * 7
+    verdict = confirm(arm(old), arm(new), NAMES, QUICK, key="k", protected=protected)
+    assert (verdict.decision, verdict.protected_p) == ("revert", 2**-7)
+    assert "solved reliably became worse (p = 0.0078)" in verdict.reason
+    assert confirm(arm(old), arm(new), NAMES, QUICK, key="k").decision == "keep"
+
+
+def test_one_protected_task_that_got_worse_is_no_reason():
+    old = np.full((14, 4), 0.5)
+    old[:7] = 1.0
+    new = np.full((14, 4), 0.9)
+    new[:7] = 1.0
+    new[0] = 0.5
+    protected = protected_tasks(arm(old), QUICK)
+    verdict = confirm(arm(old), arm(new), NAMES, QUICK, key="k", protected=protected)
+    assert (verdict.decision, verdict.protected_p) == ("keep", 0.5)
+
+
+def test_missing_scores_are_inconclusive():
+    verdict = confirm(flat(0.1), flat(0.9), NAMES, QUICK, key="k", complete=False)
+    assert verdict.decision == "inconclusive"
+    assert inconclusive("The sandbox could not start.").p == 1
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="shapes"):
+        confirm(flat(0.1), flat(0.1, seeds=5), NAMES, QUICK, key="k")
+    with pytest.raises(ValueError, match="clusters"):
+        race(flat(0.1), [flat(0.2)], NAMES[:3], QUICK)
+    with pytest.raises(ValueError, match="protection"):
+        confirm(flat(0.1), flat(0.1), NAMES, QUICK, key="k", protected=(True,))
+    with pytest.raises(ValueError, match="no preset"):
+        GateSettings.preset("lenient")
+    with pytest.raises(ValueError, match="levels"):
+        GateSettings(alpha=1.5)
+    with pytest.raises(ValueError, match="counts"):
+        GateSettings(race_seeds=0)
+
+
+def test_presets():
+    assert GateSettings.preset("default") == GateSettings()
+    assert GateSettings.preset("strict").alpha == 0.02
+    assert GateSettings().episodes(28) == 28 * (5 * 3 + 2 * 16)
+
+
+def test_the_best_of_the_race_goes_on():
+    outcome = race(flat(0.5), [flat(0.4), flat(0.7), flat(0.6)], NAMES, QUICK)
+    assert outcome.best == 1
+    assert outcome.effects == pytest.approx((-0.1, 0.2, 0.1))
+    assert outcome.reason == "Candidate 2 of 3 leads the incumbent by +0.2000."
+
+
+@pytest.mark.parametrize(
+    ("candidates", "reason"),
+    [
+        ([], "no candidate"),
+        ([flat(0.5), flat(0.4)], "None of 2 candidates beat the incumbent; the best came to +0.0000"),
+        ([msgspec.structs.replace(flat(0.9), cost=1000.0), flat(0.5)], "costs more than 1.5 times"),
+    ],
+)
+def test_a_race_without_a_winner(candidates, reason):
+    outcome = race(flat(0.5), candidates, NAMES, QUICK)
+    assert outcome.best is None
+    assert reason in outcome.reason
+
+
+@given(st.permutations(range(4)))
+def test_the_winner_does_not_depend_on_the_order_of_the_candidates(order):
+    field = [flat(0.6), flat(0.6), flat(0.6), flat(0.5)]
+    field = [msgspec.structs.replace(a, tree=f"t{i}", cost=90.0 + (i == 0)) for i, a in enumerate(field)]
+    outcome = race(flat(0.5), [field[i] for i in order], NAMES, QUICK)
+    assert outcome.best is not None
+    assert order[outcome.best] == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.permutations(range(14)))
+def test_a_verdict_is_recomputed_from_what_was_recorded_in_any_order(seed, order):
+    rng = np.random.default_rng(seed)
+    odds = rng.beta(0.5, 1, 14)
+    old, new = arm(coins(rng, odds, 4)), arm(coins(rng, np.minimum(1, odds + 0.1), 4), tree="new")
+    record = Confirmation(
+        incumbent=old,
+        candidate=new,
+        clusters=NAMES,
+        protected=tuple((odds > 0.8).tolist()),
+        settings=QUICK,
+        key=verdict_key("campaign", 3, new.tree),
+    )
+    verdict = recompute(record)
+    read = msgspec.json.decode(msgspec.json.encode(record), type=Confirmation)
+    assert recompute(read) == verdict
+    assert msgspec.json.decode(msgspec.json.encode(verdict), type=Verdict) == verdict
+    shuffled = msgspec.structs.replace(
+        record,
+        incumbent=msgspec.structs.replace(old, scores=tuple(old.scores[i] for i in order)),
+        candidate=msgspec.structs.replace(new, scores=tuple(new.scores[i] for i in order)),
+        clusters=tuple(NAMES[i] for i in order),
+        protected=tuple(record.protected[i] for i in order),
+    )
+    assert recompute(shuffled) == verdict
+
+
+def test_keys_follow_from_ids():
+    assert verdict_key("c", 1, "t") == verdict_key("c", 1, "t")
+    assert len({verdict_key("c", 1, "t"), verdict_key("c", 2, "t"), verdict_key("c", 1, "t", "salt")}) == 3
+    assert release_key("c", 1, "t") != release_key("c", 2, "t")
+
+
+def test_identical_arms_are_kept_no_more_often_than_the_level():
+    rng = np.random.default_rng(20_260)
+    odds = rng.beta(0.5, 1.0, 14)
+    verdicts = [
+        confirm(arm(coins(rng, odds, 8)), arm(coins(rng, odds, 8)), NAMES, QUICK, key=f"{i}")
+        for i in range(2000)
+    ]
+    assert wilson_upper(keeps(verdicts), 2000) <= QUICK.alpha + 0.015
+
+
+def test_effects_that_differ_between_clusters_and_sum_to_nothing_are_kept_no_more_often_than_the_level():
+    rng = np.random.default_rng(20_261)
+    verdicts = []
+    for i in range(1000):
+        odds = rng.uniform(0.3, 0.7, 7)
+        shift = rng.normal(0, 0.15, 7).clip(-0.3, 0.3)  # a mean of 0 over the population of packages
+        names = [name for name in NAMES[:7] for _ in range(2)]
+        old, new = np.repeat(odds, 2), np.repeat(odds + shift, 2)
+        verdicts.append(confirm(arm(coins(rng, old, 4)), arm(coins(rng, new, 4)), names, QUICK, key=f"{i}"))
+    assert wilson_upper(keeps(verdicts), 1000) <= QUICK.alpha + 0.02
+
+
+def test_a_race_of_null_candidates_does_not_inflate_what_is_kept():
+    rng = np.random.default_rng(20_262)
+    odds = rng.beta(0.5, 1.0, 14)
+    verdicts = []
+    for i in range(600):
+        incumbent = arm(coins(rng, odds, 3))
+        field = [arm(coins(rng, odds, 3), tree=f"t{j}") for j in range(4)]
+        if race(incumbent, field, NAMES, QUICK).best is not None:
+            verdicts.append(
+                confirm(
+                    arm(coins(rng, odds, 8)),
+                    arm(coins(rng, odds, 8)),
+                    NAMES,
+                    QUICK,
+                    key=f"{i}",
+                    protected=protected_tasks(incumbent, QUICK),
+                )
+            )
+    assert len(verdicts) > 400
+    assert wilson_upper(keeps(verdicts), 600) <= QUICK.alpha + 0.015
+
+
+def test_power_grows_with_the_effect_and_with_seeds():
+    rng = np.random.default_rng(20_263)
+    odds = rng.uniform(0.2, 0.6, 14)
+
+    def rate(effect, seeds):
+        runs = range(120)
+        pairs = ((arm(coins(rng, odds, seeds)), arm(coins(rng, odds + effect, seeds))) for _ in runs)
+        return keeps([confirm(old, new, NAMES, QUICK, key="k") for old, new in pairs]) / len(runs)
+
+    assert rate(0.05, 4) < rate(0.1, 8) < rate(0.2, 8)
+    assert rate(0.2, 16) > 0.95
+
+
+def test_a_stricter_preset_keeps_a_part_of_what_the_default_keeps():
+    rng = np.random.default_rng(20_264)
+    strict = msgspec.structs.replace(GateSettings.preset("strict"), resamples=100)
+    for i in range(100):
+        odds = rng.uniform(0.2, 0.6, 14)
+        old, new = arm(coins(rng, odds, 6)), arm(coins(rng, odds + 0.05, 6))
+        if confirm(old, new, NAMES, strict, key=f"{i}").decision == "keep":
+            assert confirm(old, new, NAMES, QUICK, key=f"{i}").decision == "keep"
+
+
+def test_levels_of_all_releases_together_stay_below_the_family_level():
+    assert release_alpha(1) == pytest.approx(0.0304, abs=1e-4)
+    assert sum(release_alpha(check) for check in range(1, 10_000)) < 0.05
+    with pytest.raises(ValueError, match="from 1"):
+        release_alpha(0)
+
+
+def test_a_release_answers_with_a_rounded_estimate():
+    verdict = release(flat(0.4), flat(0.53), NAMES, 2, key="k")
+    assert (verdict.passed, verdict.p, verdict.estimate_rounded) == (True, 2**-14, 0.15)
+    assert verdict.alpha == release_alpha(2)
+    assert verdict.reason.startswith("Passed at check 2: effect +0.1300")
+    refused = release(flat(0.4), flat(0.4), NAMES, 1, key="k")
+    assert (refused.passed, refused.estimate_rounded) == (False, 0.0)
