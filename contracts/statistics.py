@@ -29,8 +29,8 @@ EXACT_CLUSTERS = 32
 SLACK = 2
 """Units per cluster within which two sums count as tied. A cluster's mean is off by at most 1.5 units, so
 sums that are equal as fractions always tie; to count a near tie can only raise a p-value."""
-BLOCK = 1 << 22
-"""Cells of a resampling matrix that are held at once."""
+BLOCK = 1 << 18
+"""Cells of a resampling matrix that are held at once: few enough for a processor's cache."""
 
 
 class SignFlip(Record):

@@ -1,10 +1,12 @@
 import math
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike, NDArray
 
 from contracts.gate import (
     ArmScores,
@@ -28,24 +30,24 @@ QUICK = GateSettings(resamples=100)  # p is counted exactly up to 32 clusters; t
 NAMES = tuple(f"package-{i}" for i in range(14))
 
 
-def arm(scores, tree="tree", cost=100.0):
+def arm(scores: ArrayLike, tree: str = "tree", cost: float = 100.0) -> ArmScores:
     table = np.asarray(scores, dtype=float)
     return ArmScores(tree=tree, scores=tuple(map(tuple, table.tolist())), cost=cost, episodes=table.size)
 
 
-def flat(level, tasks=14, seeds=4):
+def flat(level: float, tasks: int = 14, seeds: int = 4) -> ArmScores:
     return arm(np.full((tasks, seeds), level))
 
 
-def coins(rng, odds, seeds):
+def coins(rng: np.random.Generator, odds: NDArray[np.float64], seeds: int) -> NDArray[np.bool_]:
     return rng.random((len(odds), seeds)) < odds[:, None]
 
 
-def keeps(verdicts):
+def keeps(verdicts: Iterable[Verdict]) -> int:
     return sum(verdict.decision == "keep" for verdict in verdicts)
 
 
-def test_a_clear_gain_is_kept():
+def test_a_clear_gain_is_kept() -> None:
     verdict = confirm(flat(0.4), flat(0.5), NAMES, QUICK, key="k")
     assert verdict.decision == "keep"
     assert verdict.effect == pytest.approx(0.1)
@@ -54,27 +56,27 @@ def test_a_clear_gain_is_kept():
     assert verdict.reason == "Kept: effect +0.1000 [+0.1000, +0.1000], p = 0.0001 over 14 clusters."
 
 
-def test_no_difference_is_reverted():
+def test_no_difference_is_reverted() -> None:
     verdict = confirm(flat(0.4), flat(0.4), NAMES, QUICK, key="k")
     assert (verdict.decision, verdict.p, verdict.effect) == ("revert", 1.0, 0.0)
     assert verdict.reason.startswith("Reverted: the evidence is too weak for a level of 0.1; ")
 
 
-def test_a_gain_below_the_minimum_is_reverted():
+def test_a_gain_below_the_minimum_is_reverted() -> None:
     verdict = confirm(flat(0.4), flat(0.404), NAMES, QUICK, key="k")
     assert (verdict.decision, verdict.p) == ("revert", 2**-14)
     assert "below the minimum of 0.005" in verdict.reason
 
 
 @pytest.mark.parametrize("cost", [151.0, math.nan])
-def test_a_gain_that_is_bought_is_reverted(cost):
+def test_a_gain_that_is_bought_is_reverted(cost: float) -> None:
     bought = msgspec.structs.replace(flat(0.9), cost=cost)
     verdict = confirm(flat(0.4), bought, NAMES, QUICK, key="k")
     assert verdict.decision == "revert"
     assert "above the cap of 1.5" in verdict.reason
 
 
-def test_cost_of_nothing():
+def test_cost_of_nothing() -> None:
     free, dear = flat(0.5), msgspec.structs.replace(flat(0.5), cost=3.0)
     free = msgspec.structs.replace(free, cost=0.0)
     assert cost_ratio(free, free) == 1
@@ -82,7 +84,7 @@ def test_cost_of_nothing():
     assert cost_ratio(dear, free) == 0
 
 
-def test_reliably_solved_tasks_are_tested_together():
+def test_reliably_solved_tasks_are_tested_together() -> None:
     old = np.full((14, 4), 0.2)
     old[:7] = 1.0
     new = np.full((14, 4), 1.0)
@@ -95,7 +97,7 @@ def test_reliably_solved_tasks_are_tested_together():
     assert confirm(arm(old), arm(new), NAMES, QUICK, key="k").decision == "keep"
 
 
-def test_one_protected_task_that_got_worse_is_no_reason():
+def test_one_protected_task_that_got_worse_is_no_reason() -> None:
     old = np.full((14, 4), 0.5)
     old[:7] = 1.0
     new = np.full((14, 4), 0.9)
@@ -106,13 +108,13 @@ def test_one_protected_task_that_got_worse_is_no_reason():
     assert (verdict.decision, verdict.protected_p) == ("keep", 0.5)
 
 
-def test_missing_scores_are_inconclusive():
+def test_missing_scores_are_inconclusive() -> None:
     verdict = confirm(flat(0.1), flat(0.9), NAMES, QUICK, key="k", complete=False)
     assert verdict.decision == "inconclusive"
     assert inconclusive("The sandbox could not start.").p == 1
 
 
-def test_what_does_not_fit_is_refused():
+def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="shapes"):
         confirm(flat(0.1), flat(0.1, seeds=5), NAMES, QUICK, key="k")
     with pytest.raises(ValueError, match="clusters"):
@@ -127,13 +129,13 @@ def test_what_does_not_fit_is_refused():
         GateSettings(race_seeds=0)
 
 
-def test_presets():
+def test_presets() -> None:
     assert GateSettings.preset("default") == GateSettings()
     assert GateSettings.preset("strict").alpha == 0.02
     assert GateSettings().episodes(28) == 28 * (5 * 3 + 2 * 16)
 
 
-def test_the_best_of_the_race_goes_on():
+def test_the_best_of_the_race_goes_on() -> None:
     outcome = race(flat(0.5), [flat(0.4), flat(0.7), flat(0.6)], NAMES, QUICK)
     assert outcome.best == 1
     assert outcome.effects == pytest.approx((-0.1, 0.2, 0.1))
@@ -148,14 +150,14 @@ def test_the_best_of_the_race_goes_on():
         ([msgspec.structs.replace(flat(0.9), cost=1000.0), flat(0.5)], "costs more than 1.5 times"),
     ],
 )
-def test_a_race_without_a_winner(candidates, reason):
+def test_a_race_without_a_winner(candidates: Sequence[ArmScores], reason: str) -> None:
     outcome = race(flat(0.5), candidates, NAMES, QUICK)
     assert outcome.best is None
     assert reason in outcome.reason
 
 
 @given(st.permutations(range(4)))
-def test_the_winner_does_not_depend_on_the_order_of_the_candidates(order):
+def test_the_winner_does_not_depend_on_the_order_of_the_candidates(order: list[int]) -> None:
     field = [flat(0.6), flat(0.6), flat(0.6), flat(0.5)]
     field = [msgspec.structs.replace(a, tree=f"t{i}", cost=90.0 + (i == 0)) for i, a in enumerate(field)]
     outcome = race(flat(0.5), [field[i] for i in order], NAMES, QUICK)
@@ -165,7 +167,7 @@ def test_the_winner_does_not_depend_on_the_order_of_the_candidates(order):
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.permutations(range(14)))
-def test_a_verdict_is_recomputed_from_what_was_recorded_in_any_order(seed, order):
+def test_a_verdict_is_recomputed_from_what_was_recorded_in_any_order(seed: int, order: list[int]) -> None:
     rng = np.random.default_rng(seed)
     odds = rng.beta(0.5, 1, 14)
     old, new = arm(coins(rng, odds, 4)), arm(coins(rng, np.minimum(1, odds + 0.1), 4), tree="new")
@@ -191,13 +193,13 @@ def test_a_verdict_is_recomputed_from_what_was_recorded_in_any_order(seed, order
     assert recompute(shuffled) == verdict
 
 
-def test_keys_follow_from_ids():
+def test_keys_follow_from_ids() -> None:
     assert verdict_key("c", 1, "t") == verdict_key("c", 1, "t")
     assert len({verdict_key("c", 1, "t"), verdict_key("c", 2, "t"), verdict_key("c", 1, "t", "salt")}) == 3
     assert release_key("c", 1, "t") != release_key("c", 2, "t")
 
 
-def test_identical_arms_are_kept_no_more_often_than_the_level():
+def test_identical_arms_are_kept_no_more_often_than_the_level() -> None:
     rng = np.random.default_rng(20_260)
     odds = rng.beta(0.5, 1.0, 14)
     verdicts = [
@@ -207,7 +209,9 @@ def test_identical_arms_are_kept_no_more_often_than_the_level():
     assert wilson_upper(keeps(verdicts), 2000) <= QUICK.alpha + 0.015
 
 
-def test_effects_that_differ_between_clusters_and_sum_to_nothing_are_kept_no_more_often_than_the_level():
+def test_effects_that_differ_between_clusters_and_sum_to_nothing_are_kept_no_more_often_than_the_level() -> (
+    None
+):
     rng = np.random.default_rng(20_261)
     verdicts = []
     for i in range(1000):
@@ -219,7 +223,7 @@ def test_effects_that_differ_between_clusters_and_sum_to_nothing_are_kept_no_mor
     assert wilson_upper(keeps(verdicts), 1000) <= QUICK.alpha + 0.02
 
 
-def test_a_race_of_null_candidates_does_not_inflate_what_is_kept():
+def test_a_race_of_null_candidates_does_not_inflate_what_is_kept() -> None:
     rng = np.random.default_rng(20_262)
     odds = rng.beta(0.5, 1.0, 14)
     verdicts = []
@@ -241,11 +245,11 @@ def test_a_race_of_null_candidates_does_not_inflate_what_is_kept():
     assert wilson_upper(keeps(verdicts), 600) <= QUICK.alpha + 0.015
 
 
-def test_power_grows_with_the_effect_and_with_seeds():
+def test_power_grows_with_the_effect_and_with_seeds() -> None:
     rng = np.random.default_rng(20_263)
     odds = rng.uniform(0.2, 0.6, 14)
 
-    def rate(effect, seeds):
+    def rate(effect: float, seeds: int) -> float:
         runs = range(120)
         pairs = ((arm(coins(rng, odds, seeds)), arm(coins(rng, odds + effect, seeds))) for _ in runs)
         return keeps([confirm(old, new, NAMES, QUICK, key="k") for old, new in pairs]) / len(runs)
@@ -254,7 +258,7 @@ def test_power_grows_with_the_effect_and_with_seeds():
     assert rate(0.2, 16) > 0.95
 
 
-def test_a_stricter_preset_keeps_a_part_of_what_the_default_keeps():
+def test_a_stricter_preset_keeps_a_part_of_what_the_default_keeps() -> None:
     rng = np.random.default_rng(20_264)
     strict = msgspec.structs.replace(GateSettings.preset("strict"), resamples=100)
     for i in range(100):
@@ -264,14 +268,14 @@ def test_a_stricter_preset_keeps_a_part_of_what_the_default_keeps():
             assert confirm(old, new, NAMES, QUICK, key=f"{i}").decision == "keep"
 
 
-def test_levels_of_all_releases_together_stay_below_the_family_level():
+def test_levels_of_all_releases_together_stay_below_the_family_level() -> None:
     assert release_alpha(1) == pytest.approx(0.0304, abs=1e-4)
     assert sum(release_alpha(check) for check in range(1, 10_000)) < 0.05
     with pytest.raises(ValueError, match="from 1"):
         release_alpha(0)
 
 
-def test_a_release_answers_with_a_rounded_estimate():
+def test_a_release_answers_with_a_rounded_estimate() -> None:
     verdict = release(flat(0.4), flat(0.53), NAMES, 2, key="k")
     assert (verdict.passed, verdict.p, verdict.estimate_rounded) == (True, 2**-14, 0.15)
     assert verdict.alpha == release_alpha(2)
