@@ -1,0 +1,124 @@
+"""Most of what we do with JetStream: store a message, and read the last one of a subject."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from bus.connection import Bus
+from bus.errors import MalformedMessage, StreamFailed, WrongSequence
+from contracts.record import Record
+
+_WRONG_SEQUENCE = frozenset({10071, 10164})
+
+
+class Stored(Record, frozen=True, kw_only=True):
+    """Where a message was stored."""
+
+    stream: str
+    seq: int
+    duplicate: bool = False
+    """Whether a message with the same id was there already."""
+
+
+class LastMessage(Record, frozen=True, kw_only=True):
+    """The last message of a subject."""
+
+    subject: str
+    seq: int
+    data: bytes
+    headers: Mapping[str, str]
+
+
+class _Problem(msgspec.Struct):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _Answer(msgspec.Struct):
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+    error: _Problem | None = None
+
+
+async def store(
+    bus: Bus,
+    subject: str,
+    data: bytes,
+    *,
+    headers: Mapping[str, str] | None = None,
+    message_id: str = "",
+    expected: int | None = None,
+    timeout: float = 5.0,
+) -> Stored:
+    """Store a message in the stream that takes the subject.
+
+    Args:
+        bus: the connection.
+        subject: where it goes.
+        data: the message.
+        headers: further headers.
+        message_id: a second message with this id is ignored within the stream's window.
+        expected: the sequence that the subject's last message must have; 0 when there must be none.
+        timeout: seconds to wait for the answer.
+
+    Raises:
+        WrongSequence: the subject's last message is another.
+        StreamFailed: JetStream refused it.
+        NoResponder: no stream takes this subject.
+        RequestTimeout, BusUnavailable: the outcome is unknown; find out with `last`.
+        TooLarge: the server takes no message of this size.
+    """
+    facts = dict(headers) if headers else {}
+    if message_id:
+        facts["Nats-Msg-Id"] = message_id
+    if expected is not None:
+        facts["Nats-Expected-Last-Subject-Sequence"] = str(expected)
+    reply = await bus.call(subject, data, headers=facts, timeout=timeout)
+    try:
+        answer = msgspec.json.decode(reply.data, type=_Answer)
+    except msgspec.MsgspecError:
+        raise MalformedMessage("the reply is not one of JetStream's", subject) from None
+    if answer.error is not None:
+        kind = WrongSequence if answer.error.err_code in _WRONG_SEQUENCE else StreamFailed
+        raise kind(subject, answer.error.err_code, answer.error.description)
+    return Stored(stream=answer.stream, seq=answer.seq, duplicate=answer.duplicate)
+
+
+async def last(bus: Bus, stream: str, subject: str, *, timeout: float = 5.0) -> LastMessage | None:
+    """The last message of a subject, read directly (the stream must allow it); None when there is none.
+
+    Raises:
+        NoResponder: there is no such stream.
+        RequestTimeout, BusUnavailable, StreamFailed.
+    """
+    reply = await bus.call(f"$JS.API.DIRECT.GET.{stream}.{subject}", timeout=timeout)
+    headers = reply.headers or {}
+    status = headers.get("Status")
+    if status == "404":
+        return None
+    if status is not None:
+        raise StreamFailed(subject, int(status), headers.get("Description", ""))
+    return LastMessage(
+        subject=headers.get("Nats-Subject", subject),
+        seq=int(headers.get("Nats-Sequence", "0")),
+        data=bytes(reply.data),
+        headers=headers,
+    )
+
+
+async def manage(bus: Bus, verb: str, request: Mapping[str, Any], *, timeout: float = 5.0) -> dict[str, Any]:
+    """A request to JetStream's own API: `manage(bus, "STREAM.PURGE.RESULTS", {"filter": …})`.
+
+    Raises:
+        StreamFailed: JetStream refused.
+        NoResponder, RequestTimeout, BusUnavailable.
+    """
+    reply = await bus.call(f"$JS.API.{verb}", msgspec.json.encode(request), timeout=timeout)
+    answer: dict[str, Any] = msgspec.json.decode(reply.data)
+    if "error" in answer:
+        problem = msgspec.convert(answer["error"], _Problem)
+        raise StreamFailed(verb, problem.err_code, problem.description)
+    return answer

@@ -1,0 +1,235 @@
+"""The connection underneath a `Bus`: it comes back, whatever happened, with its subscriptions.
+
+nats-py reconnects by itself when the connection breaks, but closes for good when the server reports an
+error (a handshake that took too long, a protocol error). Then a fresh client takes over here.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from nats.aio.client import Client, Server
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
+from nats.errors import Error as NatsError
+from nats.errors import SlowConsumerError
+
+from bus.errors import BusUnavailable
+
+RECONNECT_WAIT = 0.2
+"""Seconds between attempts to reconnect, give or take half of it."""
+
+_log = structlog.get_logger("bus.connection")
+
+OnMessage = Callable[[Msg], Awaitable[None]]
+
+
+def public(url: str) -> str:
+    """The address without its secret."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+
+
+class Interest:
+    """A subscription that outlives the client underneath."""
+
+    def __init__(self, link: "Link", subject: str, queue: str, on_message: OnMessage) -> None:
+        self.subject = subject
+        self.queue = queue
+        self._link = link
+        self._on_message = on_message
+        self._current: NatsSubscription | None = None
+
+    async def attach(self, client: Client) -> None:
+        """Subscribe with a client."""
+        self._current = await client.subscribe(self.subject, queue=self.queue, cb=self._take)
+
+    async def stop(self) -> None:
+        """Unsubscribe; messages that wait are dropped. Harmless when repeated or not connected."""
+        self._link.forget(self)
+        if self._current is not None:
+            with contextlib.suppress(NatsError):
+                await self._current.unsubscribe()
+            self._current = None
+
+    async def _take(self, message: Msg) -> None:
+        await self._on_message(message)
+
+
+class Link:
+    """Keeps one connection alive until it is closed."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url = url
+        self.name = name
+        self.dropped = 0
+        """Messages that came faster than their handler took them, and were lost."""
+        self.on_lost: list[Callable[[], None]] = []
+        self.on_back: list[Callable[[], None]] = []
+        self.client = Client()
+        self._interests: list[Interest] = []
+        self._up = asyncio.Event()
+        self._closing = False
+        self._lost = False
+        self._lost_at = 0.0
+        self._last_error = ""
+        self._reviving: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands."""
+        return self.client.is_connected and not self._closing
+
+    @property
+    def closing(self) -> bool:
+        """Whether `close` was called."""
+        return self._closing
+
+    async def open(self, deadline: float) -> None:
+        """Connect; tries for `deadline` seconds.
+
+        Raises:
+            BusUnavailable: nothing answers, or the secret does not fit.
+        """
+        try:
+            async with asyncio.timeout(deadline):
+                await self._connect()
+        except TimeoutError:
+            await self._drop_client()
+            reason = self._last_error or "nothing answers"
+            raise BusUnavailable(public(self.url), f"{reason} (tried for {deadline:g} s)") from None
+        except BaseException:
+            await self._drop_client()
+            raise
+
+    async def wait_up(self) -> None:
+        """Return when the connection stands."""
+        while not self.connected:
+            if self._closing:
+                raise BusUnavailable(public(self.url), "the connection was closed by this process")
+            self._up.clear()
+            await self._up.wait()
+
+    async def listen(self, subject: str, on_message: OnMessage, *, queue: str = "") -> Interest:
+        """Subscribe, now and after every reconnection. Returns when the server knows it, if there is one."""
+        interest = Interest(self, subject, queue, on_message)
+        self._interests.append(interest)
+        if not self.client.is_closed:  # else the next client attaches it
+            try:
+                await interest.attach(self.client)
+            except NatsError as error:
+                self._interests.remove(interest)
+                raise BusUnavailable(public(self.url), str(error)) from error
+        return interest
+
+    def forget(self, interest: Interest) -> None:
+        """Attach it no more."""
+        with contextlib.suppress(ValueError):
+            self._interests.remove(interest)
+
+    async def close(self, patience: float = 2.0) -> None:
+        """Close, within `patience` seconds and a little. Harmless when repeated."""
+        if self._closing:
+            return
+        was_connected = self.connected
+        self._closing = True
+        self._up.set()
+        if self._reviving is not None:
+            self._reviving.cancel()
+            await asyncio.wait([self._reviving])
+        if was_connected:
+            with contextlib.suppress(NatsError, TimeoutError, OSError):
+                async with asyncio.timeout(patience / 2):
+                    await self.client.flush()
+        await self._drop_client(patience / 2)
+
+    async def _connect(self) -> None:
+        options: dict[str, Any] = {  # nats-py calls seconds integers; fractions work
+            "servers": self.url,
+            "name": self.name,
+            "max_reconnect_attempts": -1,
+            "reconnect_time_wait": RECONNECT_WAIT,
+            "reconnect_to_server_handler": self._again,
+            "connect_timeout": 10,
+            "ping_interval": 10,
+            "pending_size": 0,  # fail at once while there is no connection, rather than buffer
+            "error_cb": self._on_error,
+            "disconnected_cb": self._on_lost,
+            "reconnected_cb": self._on_back,
+            "closed_cb": self._on_closed,
+        }
+        while True:
+            self.client = client = Client()
+            connecting = asyncio.ensure_future(client.connect(**options))
+            try:
+                await connecting
+            except NatsError as error:
+                self._last_error = str(error)
+                await asyncio.sleep(RECONNECT_WAIT)
+                continue
+            if client.is_connected:
+                break
+            await asyncio.sleep(RECONNECT_WAIT)
+        for interest in list(self._interests):
+            await interest.attach(client)
+        self._up.set()
+
+    async def _drop_client(self, patience: float = 1.0) -> None:
+        with contextlib.suppress(NatsError, TimeoutError, OSError):
+            async with asyncio.timeout(patience):
+                await self.client.close()
+
+    def _again(self, servers: list[Server], _: dict[str, Any]) -> tuple[Server, float]:
+        return servers[0], RECONNECT_WAIT * random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
+
+    async def _on_error(self, error: Exception) -> None:
+        if isinstance(error, SlowConsumerError):
+            self.dropped += 1
+            if self.dropped & (self.dropped - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+                _log.warning("messages dropped: too slow", subject=error.subject, dropped=self.dropped)
+            return
+        self._last_error = str(error) or type(error).__name__
+        if self.client.is_connected:
+            _log.warning("error on the connection", error=self._last_error, kind=type(error).__name__)
+        else:
+            _log.debug("not connected", error=self._last_error)
+
+    async def _on_lost(self) -> None:
+        if self._closing or self._lost:
+            return
+        self._lost = True
+        self._up.clear()
+        self._lost_at = time.monotonic()
+        _log.warning("connection lost; reconnecting", url=public(self.url), error=self._last_error)
+        for hook in list(self.on_lost):
+            hook()
+
+    async def _on_back(self) -> None:
+        self._lost = False
+        self._up.set()
+        _log.info("connected again", url=public(self.url), after=round(time.monotonic() - self._lost_at, 3))
+        for hook in list(self.on_back):
+            hook()
+
+    async def _on_closed(self) -> None:
+        if not self._closing and (self._reviving is None or self._reviving.done()):
+            self._reviving = asyncio.create_task(self._revive())
+
+    async def _revive(self) -> None:
+        _log.warning("the server ended the connection; opening another", error=str(self.client.last_error))
+        while not self._closing:
+            try:
+                await self._connect()
+            except (NatsError, OSError) as error:  # lost again while subscribing
+                self._last_error = str(error)
+                await self._drop_client()
+                await asyncio.sleep(RECONNECT_WAIT)
+            else:
+                await self._on_back()
+                return
