@@ -14,7 +14,7 @@ _FILES = 2000
 _PATH = 255
 
 
-class Complete(Record, tag_field="type", tag="complete"):
+class Complete(Record, tag_field="type", tag="complete", frozen=True):
     """Asks the model for the next message."""
 
     messages: tuple[Message, ...]
@@ -22,7 +22,7 @@ class Complete(Record, tag_field="type", tag="complete"):
     decoding: Decoding = Decoding()
 
 
-class Test(Record, tag_field="type", tag="test"):
+class Test(Record, tag_field="type", tag="test", frozen=True):
     """Asks for a run of the visible tests, on the task's files with these laid over them."""
 
     __test__ = False
@@ -30,27 +30,27 @@ class Test(Record, tag_field="type", tag="test"):
     files: dict[str, str]
 
 
-class Log(Record, tag_field="type", tag="log"):
+class Log(Record, tag_field="type", tag="log", frozen=True):
     """What the harness printed."""
 
     text: str
 
 
-class Finish(Record, tag_field="type", tag="finish"):
+class Finish(Record, tag_field="type", tag="finish", frozen=True):
     """The harness is done; the files that differ from the task's."""
 
-    files: dict[str, str] = {}
+    files: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class Failed(Record, tag_field="type", tag="error"):
+class Failed(Record, tag_field="type", tag="error", frozen=True):
     """The harness ended with an exception; what it left behind counts all the same."""
 
     error: str
     traceback: str = ""
-    files: dict[str, str] = {}
+    files: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class Checked(Record, tag_field="type", tag="checked"):
+class Checked(Record, tag_field="type", tag="checked", frozen=True):
     """Whether a tree starts: an empty error says yes."""
 
     error: str = ""
@@ -63,20 +63,20 @@ Said = Complete | Test | Log | Finish | Failed | Checked
 _decoder: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
 
 
-class Ok(Record):
+class Ok(Record, frozen=True):
     """The answer to a frame: JSON."""
 
     ok: Any
 
 
-class Problem(Record):
+class Problem(Record, frozen=True):
     """Why there is no answer. `budget` and `refused` are exceptions that a harness knows by name."""
 
     kind: str
     message: str
 
 
-class Refused(Record):
+class Refused(Record, frozen=True):
     """The answer to a frame that is not served."""
 
     error: Problem

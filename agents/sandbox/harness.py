@@ -4,6 +4,8 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+import msgspec
+
 from agents.sandbox.frames import (
     FRAME_BYTES,
     Checked,
@@ -28,13 +30,13 @@ _MEMORY = 512 << 20
 Status = Literal["finished", "error", "cpu", "memory", "protocol", "output"]
 
 
-class HarnessRun(Record):
+class HarnessRun(Record, frozen=True):
     """How an episode of a harness ended, and what it left behind."""
 
     status: Status
     """`finished`: by itself. `error`: with an exception, or without a last word. `cpu`, `memory`, `output`: it
     exceeded a limit. `protocol`: it said something that no harness may say."""
-    files: dict[str, str] = {}
+    files: dict[str, str] = msgspec.field(default_factory=dict)
     """Files of the workspace that differ from the task's, with `finished`, `error` and `memory`; whoever grades takes
     the declared solution files from them, and nothing else."""
     error: str = ""
@@ -106,8 +108,8 @@ def run_harness(
         zygote: where it runs.
         tree: the harness, path → content.
         task: what it is asked, and what it may spend.
-        serve: answers each completion and each test run; called in this thread. What it raises ends the run and
-            passes through.
+        serve: answers each completion and each test run; called in this thread. What it raises ends the
+            run and passes through.
         seed: what the harness's `random` is seeded with.
 
     Raises:
@@ -147,7 +149,7 @@ def _without_last_word(ended: Ended, limits: Limits, log: str) -> HarnessRun:
 
 
 def check_starts(zygote: Zygote, tree: Mapping[str, bytes]) -> str | None:
-    """Why a tree does not start: agent.py, or a module of rules/ or tools/, cannot be imported; None if it does."""
+    """Why a tree does not start (agent.py or a module of rules/ or tools/ cannot be imported), or None."""
 
     def converse(channel: Channel) -> str | None:
         while body := channel.receive(FRAME_BYTES):

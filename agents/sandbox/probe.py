@@ -21,7 +21,7 @@ _SETTINGS = (
 )
 
 
-class SandboxReport(Record):
+class SandboxReport(Record, frozen=True):
     """What was found, by trying."""
 
     works: bool
@@ -33,7 +33,7 @@ class SandboxReport(Record):
     architecture: str = ""
     bwrap: str = ""
     version: str = ""
-    settings: dict[str, str] = {}
+    settings: dict[str, str] = msgspec.field(default_factory=dict)
     """The kernel settings that matter, as far as this kernel has them."""
     problem: str = ""
     """Why it does not work, with the remedy."""

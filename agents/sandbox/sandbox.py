@@ -12,14 +12,14 @@ from contracts.tasks import Task, TestReport, TestSpec
 
 
 class Sandbox:
-    """Runs harnesses and tests, each kind in an outer sandbox of its own, so that neither ever sees the other.
+    """Runs harnesses and tests, each kind in an outer sandbox of its own: neither ever sees the other.
 
-    Blocking, and safe to share between threads: runs of one kind wait for each other. Outer sandboxes are started
-    when they are first needed; `start` does it ahead.
+    Blocking, and safe to share between threads: runs of one kind wait for each other. Outer sandboxes are
+    started when they are first needed; `start` does it ahead.
 
     Args:
-        unsafe: run hostile code as a plain process, with this user's files and network, and nothing but resource
-            limits. Only ever at a person's explicit request.
+        unsafe: run hostile code as a plain process, with this user's files and network, and nothing but
+            resource limits. Only ever at a person's explicit request.
     """
 
     def __init__(self, *, unsafe: bool = False) -> None:
@@ -63,7 +63,7 @@ class Sandbox:
         wall: float = 60.0,
         memory: int = 1 << 30,
     ) -> TestReport:
-        """Run the tests of `spec` on a fresh workspace that holds exactly `files`; see `agents.sandbox.tests`."""
+        """Run tests on a fresh workspace that holds exactly `files`; see `agents.sandbox.tests.run_tests`."""
         zygote = self._pytest if spec.runner == "pytest" else self._tests
         return tests.run_tests(zygote, files, spec, lines=lines, wall=wall, memory=memory)
 

@@ -13,7 +13,7 @@ PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
 """The packages of the host's environment that a sandbox for pytest runs sees, and no others."""
 
 
-class _Report(Record, tag_field="type", tag="report"):
+class _Report(Record, tag_field="type", tag="report", frozen=True):
     status: str
     outcomes: tuple[TestOutcome, ...]
     executed: int

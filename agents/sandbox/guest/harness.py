@@ -1,3 +1,5 @@
+# Without pathlib, which would double the start of a cold guest:
+# ruff: noqa: PTH103, PTH108, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
 """Runs one evolved harness, or checks that it starts. The hostile code is this very process, alone in its namespace.
 
 It owns the socket to the host and may send what it likes on it: every frame is something that a harness may

@@ -116,7 +116,7 @@ def _codes(code: CodeType) -> set[int]:
     return {id(constant) for constant in code.co_consts if isinstance(constant, CodeType)}
 
 
-def plain(fd: int, plan: Plan) -> None:
+def plain(fd: int, plan: Plan) -> None:  # noqa: PLR0915 - its locals are what hostile code cannot name
     """Load one test file and call its tests, in order."""
     report, leave = _reporter(fd, plan.nonce), os._exit
     _prepare(plan)
@@ -171,8 +171,8 @@ def plain(fd: int, plan: Plan) -> None:
         elif wrong:
             said = {"passed": False, "error": wrong}
         else:
-            function = namespace.get(entry)
-            inner = function
+            function: Any = namespace.get(entry)
+            inner: Any = function
             while not isinstance(inner, FunctionType) and hasattr(inner, "__wrapped__"):
                 inner = inner.__wrapped__
             if not isinstance(inner, FunctionType) or id(inner.__code__) not in known:
@@ -191,7 +191,7 @@ def pytest(fd: int, plan: Plan) -> None:
     report, leave = _reporter(fd, plan.nonce), os._exit
     _prepare(plan)
     try:
-        import pytest as library
+        library = importlib.import_module("pytest")
     except ImportError as error:
         report({"load": True, "error": f"pytest cannot be imported in the sandbox: {error}"})
         leave(0)
