@@ -1,0 +1,136 @@
+"""The candidate edits of one shown file as arrays: base scores, and what the evidence adds to them."""
+
+from collections import Counter
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.models.embedded.context import Change, Context, Key, replacement
+from agents.models.embedded.counts import Counts
+from agents.models.embedded.edits.derive import derive
+from agents.models.embedded.head import HEAD
+from agents.models.embedded.naturalness import base_scores
+from agents.models.embedded.page import words
+from agents.models.embedded.sample import identity
+
+Array = NDArray[np.float64]
+
+
+class Candidates:
+    """The candidates of a path and its text. Everything that depends on these alone is worked out once."""
+
+    def __init__(self, counts: Counts, path: str, text: str) -> None:
+        derived = derive(path, text)
+        self.path = path
+        self.edits = derived.edits
+        self.base = base_scores(counts, derived, text)
+        self.keys: list[Key] = [(path, e.before.strip(), e.after.strip()) for e in self.edits]
+        times: Counter[Key] = Counter()
+        identities = []
+        for key in self.keys:
+            times[key] += 1  # equal lines of a file are told apart by their order
+            identities.append(identity("\0".join((*key, str(times[key])))))
+        self.identities = np.array(identities, dtype=np.uint64)
+        self._kinds = np.array([e.kind for e in self.edits], dtype=np.str_)
+        self._size = text.count("\n") + 2
+        self._first = np.array([e.block[0] for e in self.edits], dtype=np.int64)
+        self._last = np.array([e.block[1] for e in self.edits], dtype=np.int64)
+        self._functions = sorted({(e.function_lines, e.function) for e in self.edits})
+        numbers = {f: i for i, f in enumerate(self._functions)}
+        self._function = np.array([numbers[e.function_lines, e.function] for e in self.edits], dtype=np.int64)
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """The words that each candidate replaces, comparable across places."""
+        return [replacement(e.before, e.after) for e in self.edits]
+
+    def scores(self, context: Context) -> Array:
+        """Log-odds of every candidate, given a conversation."""
+        if not self.edits:
+            return self.base
+        scores = self.base + self._covered(context) + self._traced(context) + self._named(context)
+        lines = [line for path, line in context.pointed if same_path(path, self.path)]
+        if lines:
+            marks = self._marks(dict.fromkeys(lines, 1.0))
+            scores = scores + HEAD.pointed * self._highest(marks)
+        if context.kinds:
+            scores = scores + HEAD.kind * np.isin(self._kinds, sorted(context.kinds))
+        if context.helped:
+            scores = scores + self._copied(context)
+        return scores
+
+    def proposed(self, context: Context) -> NDArray[np.int64]:
+        """How often the conversation holds each candidate."""
+        if not context.proposed:
+            return np.zeros(len(self.edits), dtype=np.int64)
+        return np.array([context.proposed[key] for key in self.keys], dtype=np.int64)
+
+    def _marks(self, lines: dict[int, float]) -> Array:
+        marks = np.zeros(self._size)
+        for line, weight in lines.items():
+            if 0 < line < self._size:
+                marks[line] = max(marks[line], weight)
+        return marks
+
+    def _highest(self, marks: Array) -> Array:
+        """The highest mark on the logical lines of each candidate."""
+        highest = marks[self._first]
+        for offset in range(1, int((self._last - self._first).max()) + 1):
+            highest = np.maximum(highest, marks[np.minimum(self._first + offset, self._last)])
+        return highest
+
+    def _of_functions(self, marks: Array) -> Array:
+        """The highest mark within each function; 0 outside of functions."""
+        return np.array([marks[a : b + 1].max() if a else 0.0 for (a, b), _ in self._functions])
+
+    def _covered(self, context: Context) -> Array:
+        """Lines that failing tests ran gain, all others lose; a head counts as run if its function was."""
+        if not context.covered:
+            return np.zeros(len(self.edits))
+        rows = [numbers for path, numbers in context.covered if same_path(path, self.path)]
+        runs = max(Counter(path for path, _ in context.covered).values())
+        times = Counter(line for numbers in rows for line in numbers)
+        marks = self._marks({line: n / runs for line, n in times.items()})
+        for (first, last), _ in self._functions:
+            if first:
+                marks[first] = max(marks[first], marks[first : last + 1].max())
+        return HEAD.covered * (2 * self._highest(marks) - 1)
+
+    def _traced(self, context: Context) -> Array:
+        """Frames within this file, the innermost frame of each traceback that lies in shown code first."""
+        weights: dict[int, float] = {}
+        for frames in context.tracebacks:
+            weight = 1.0
+            for path, line in reversed(frames):
+                if not any(same_path(path, shown) for shown in context.files):
+                    continue
+                if same_path(path, self.path):
+                    weights[line] = max(weights.get(line, 0.0), weight)
+                weight /= 2
+        if not weights:
+            return np.zeros(len(self.edits))
+        marks = self._marks(weights)
+        near = HEAD.traceback_function * self._of_functions(marks)[self._function]
+        exact = HEAD.traceback * self._highest(marks)
+        return np.asarray(np.maximum(near, exact))
+
+    def _named(self, context: Context) -> Array:
+        """Functions whose name has words that the tests' names or the instruction mention."""
+        shares = []
+        for _, name in self._functions:
+            own = words(name.rpartition(".")[2])
+            shares.append(len(own & context.names) / len(own) if own else 0.0)
+        return HEAD.named * np.array(shares)[self._function]
+
+    def _copied(self, context: Context) -> Array:
+        """Kinds and replacements of earlier edits that helped."""
+        kinds = sorted({kind for kind, _ in context.helped})
+        changes = {change for _, change in context.helped}
+        alike = np.array([change in changes for change in self.changes])
+        return HEAD.same_change * alike + HEAD.same_kind * np.isin(self._kinds, kinds)
+
+
+def same_path(said: str, shown: str) -> bool:
+    """Whether a path in a message means a shown file; an absolute path may end in it."""
+    return said == shown or said.endswith("/" + shown)
