@@ -1,0 +1,65 @@
+"""What an agent knows of the ledger: every stream of a category, folded as far as it has heard."""
+
+from typing import Generic
+
+from agents.categories import Category, S
+from contracts.envelope import Envelope
+from eventstore.client import LedgerClient
+
+
+class Book(Generic[S]):
+    """The folded streams of one category."""
+
+    def __init__(self, ledger: LedgerClient, category: Category[S]) -> None:
+        self.ledger = ledger
+        self.category = category
+        self.states: dict[str, S] = {}
+        self.forgotten: dict[str, int] = {}
+        self.stale: set[str] = set()
+
+    def hear(self, envelope: Envelope) -> None:
+        """Fold an event that came over the bus if it is the next one; otherwise note that the ledger has more."""
+        stream = envelope.stream
+        state = self.states.get(stream, self.category.empty)
+        if stream in self.forgotten or envelope.version <= state.version:
+            return
+        try:
+            if not envelope.sound:
+                raise ValueError("the hash does not fit")
+            self.states[stream] = self.category.fold(state, envelope)
+        except ValueError:
+            self.stale.add(stream)
+        self._forget(stream)
+
+    async def catch_up(self, stream: str) -> S:
+        """Fold what the ledger holds beyond what is known."""
+        while True:
+            state = self.states.get(stream, self.category.empty)
+            page = await self.ledger.read(stream, after=state.version)
+            for envelope in page.events:
+                current = self.states.get(stream, self.category.empty)
+                if envelope.version == current.version + 1:  # an event may have been heard meanwhile
+                    self.states[stream] = self.category.fold(current, envelope)
+            if not page.more:
+                return self.states.get(stream, self.category.empty)
+
+    async def refresh(self) -> None:
+        """Read what is known to be missing."""
+        for stream in tuple(self.stale):
+            await self.catch_up(stream)
+            self.stale.discard(stream)
+            self._forget(stream)
+
+    async def survey(self) -> None:
+        """Ask the ledger how far every stream is: a wake-up may have been lost, or this is the beginning."""
+        for stream, version in await self.ledger.streams(self.category.prefix):
+            known = self.states.get(stream, self.category.empty).version
+            if version > max(known, self.forgotten.get(stream, 0)):
+                self.stale.add(stream)
+        await self.refresh()
+
+    def _forget(self, stream: str) -> None:
+        state = self.states.get(stream)
+        if state is not None and self.category.finished(state):
+            self.forgotten[stream] = state.version
+            del self.states[stream]

@@ -1,0 +1,90 @@
+"""The critic: reads the failures before a plan is made, and writes down the lesson after the verdict."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agents.critic.lesson import Scored, score_predictions, write_lesson
+from agents.critic.taxonomy import KINDS, clusters
+from agents.evaluator.measure import Arm, measure
+from agents.work import LineageWork as Work
+from contracts import events as e
+from contracts.lineage import Candidate
+
+
+class Critic:
+    """Analyzes failed episodes, scores the planner's predictions, and keeps the campaign's memory."""
+
+    role = "critic"
+
+    async def perform(self, work: Work) -> Sequence[e.Event]:
+        """Answer a duty of the critic."""
+        return await getattr(self, f"_{work.duty.kind}")(work)  # type: ignore[no-any-return]
+
+    async def _analyze(self, work: Work) -> Sequence[e.Event]:
+        campaign, round_ = work.campaign, work.round
+        # The same jobs as the evaluator's: their results are there, or are made again, to the letter.
+        measured = await measure(work.desk, campaign, [Arm(tree=round_.tree)], round_.seeds, transcript=True)
+        results = [result for row in measured.results[0] for result in row] if measured.results else []
+        found = clusters(results)
+        failed = sum(len(group) for group in found.values())
+        failures = []
+        for kind, group in found.items():
+            example = min(group, key=lambda result: (-result.score, result.job))
+            blob = await work.desk.ledger.put(example.transcript) if example.transcript else ""
+            tasks = tuple(sorted({result.task_id for result in group}))
+            failures.append(
+                e.FailureCluster(
+                    kind=kind,
+                    count=len(group),
+                    share=round(len(group) / failed, 4),
+                    tasks=tasks,
+                    example=blob,
+                    note=f"{KINDS[kind]} (for example {example.task_id})",
+                )
+            )
+        summary = (
+            f"{failed} of {len(results)} episodes failed: "
+            + ", ".join(f"{len(group)} {kind.replace('_', ' ')}" for kind, group in found.items())
+            if failed
+            else f"all {len(results)} episodes were solved"
+        )
+        return [
+            e.FailuresAnalyzed(
+                campaign=campaign.id, round=round_.number, failures=tuple(failures), summary=summary
+            )
+        ]
+
+    async def _lesson(self, work: Work) -> Sequence[e.Event]:
+        campaign, round_ = work.campaign, work.round
+        best: Candidate | None = next((c for c in round_.candidates if c.number == round_.best), None)
+        scored = score_predictions(best, round_) if best else Scored()
+        before = await self._memory(work)
+        text = write_lesson(work.state, campaign, round_, best, scored, before)
+        headline = text.split("\n", 1)[0].lstrip("# ")
+        return [
+            e.LessonRecorded(
+                campaign=campaign.id,
+                round=round_.number,
+                lesson=await work.desk.ledger.put(text.encode()),
+                headline=headline,
+                hits=scored.hits,
+                misses=scored.misses,
+                credit=scored.credit,
+            )
+        ]
+
+    async def _memory(self, work: Work) -> list[str]:
+        """Headlines of the lessons so far, newest last; what cannot be read is left out."""
+        headlines = []
+        for blob in work.state.lessons[-8:]:
+            text = (await work.desk.ledger.get(blob)).decode(errors="replace")
+            headlines.append(text.split("\n", 1)[0].lstrip("# "))
+        return headlines
+
+
+def read_transcript(data: bytes) -> list[dict[str, object]]:
+    """The lines of a stored transcript."""
+    import zlib
+
+    return [msgspec.json.decode(line) for line in zlib.decompress(data).split(b"\n") if line]

@@ -1,0 +1,34 @@
+"""`python -m agents.executor`."""
+
+import anyio
+
+from agents.process import agent_command
+
+
+async def serve(url: str, _store: str) -> None:
+    """Run episodes and solve published tasks until cancelled."""
+    from agents.categories import TASKS
+    from agents.executor.policy import Executor
+    from agents.runner import Runner, instance_name
+    from agents.sandbox import Sandbox
+    from agents.work import desk_for
+    from bus.connection import connect
+    from bus.streams import ensure_streams
+    from bus.worker import work
+
+    instance = instance_name("executor")
+    with Sandbox() as sandbox:
+        await anyio.to_thread.run_sync(sandbox.start)
+        async with await connect(url, name=instance) as bus:
+            await ensure_streams(bus)
+            desk = desk_for(bus, "executor", instance)
+            executor = Executor(desk, sandbox)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(Runner(executor, desk, TASKS, slots=1).run)
+                await work(bus, ["episode"], executor.episode, slots=1, prefetch=2)
+
+
+if __name__ == "__main__":
+    agent_command(
+        "executor", serve, "Runs episodes from the work queue, and solves tasks that users publish."
+    )()

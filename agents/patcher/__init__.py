@@ -1,0 +1,1 @@
+"""The patcher's role."""

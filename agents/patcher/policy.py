@@ -1,0 +1,60 @@
+"""The patcher: turns a plan into a patch that applies, compiles and starts, or says why it cannot."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import anyio
+
+from agents.patcher.changes import CannotApply, CannotCompile, apply_change, check_compiles
+from agents.work import LineageWork as Work
+from contracts import events as e
+from contracts.envelope import blob_hash, tree_bytes
+from eventstore.trees import diff_trees
+
+
+class Patcher:
+    """Makes planned changes and smoke-tests them in the sandbox."""
+
+    role = "patcher"
+
+    def __init__(self, check_starts: Callable[[Mapping[str, bytes]], str | None]) -> None:
+        self.check_starts = check_starts
+
+    async def perform(self, work: Work) -> Sequence[e.Event]:
+        """Answer a duty of the patcher."""
+        candidate = next(c for c in work.round.candidates if c.number == work.duty.candidate)
+        parent = await work.desk.tree(work.round.tree)
+        try:
+            tree = apply_change(candidate.plan.operator, candidate.plan.change, parent)
+        except CannotApply as error:
+            return [self._rejected(work, "apply", str(error))]
+        try:
+            check_compiles(tree)
+        except CannotCompile as error:
+            return [self._rejected(work, "compile", str(error))]
+        others = [c.tree for c in work.round.candidates if c.status == "proposed"]
+        digest = blob_hash(tree_bytes({path: blob_hash(data) for path, data in tree.items()}))
+        if digest == work.round.tree or digest in others:
+            return [self._rejected(work, "duplicate", "the change comes to nothing new")]
+        fault = await anyio.to_thread.run_sync(self.check_starts, tree)
+        if fault is not None:
+            return [self._rejected(work, "start", fault)]
+        stored = await work.desk.put_tree(tree)
+        return [
+            e.ChangeProposed(
+                campaign=work.campaign.id,
+                round=work.round.number,
+                candidate=candidate.number,
+                parent=work.round.tree,
+                tree=stored,
+                patch=diff_trees(parent, tree),
+            )
+        ]
+
+    def _rejected(self, work: Work, stage: str, reason: str) -> e.Event:
+        return e.ChangeRejected(
+            campaign=work.campaign.id,
+            round=work.round.number,
+            candidate=work.duty.candidate,
+            stage=stage,  # type: ignore[arg-type]  # one of the contract's words
+            reason=reason[:2000],
+        )

@@ -1,0 +1,90 @@
+"""The process around an agent: options, logs, the connection, signals; the same for every role."""
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import click
+
+from agents.errors import Unconfigured
+
+OK, FAILED, USAGE, UNAVAILABLE, BROKEN = 0, 1, 2, 3, 4
+"""Exit codes: done; not solved or a fault; wrong usage or input; no bus or ledger; integrity broken."""
+
+
+def bus_url(bus: str, store: str) -> str:
+    """The bus to join: as given, or the one that serves the store. Raises Unconfigured."""
+    if bus:
+        return bus
+    try:
+        return (Path(store) / "bus" / "url").read_text().strip()
+    except OSError:
+        raise Unconfigured(store) from None
+
+
+def agent_command(role: str, serve: "Callable[[str, str], Awaitable[None]]", doc: str) -> click.Command:
+    """The command behind `python -m agents.ROLE`: joins the bus and runs `serve(url, store)` until a signal."""
+
+    @click.command(name=role, help=doc)
+    @click.option("--bus", "bus", envvar="RATCHET_BUS", default="", help="URL of the bus, nats://…")
+    @click.option(
+        "--store",
+        envvar="RATCHET_STORE",
+        default=".ratchet",
+        show_default=True,
+        help="Store whose bus to join when --bus is not given; nothing else in it is touched.",
+    )
+    def command(bus: str, store: str) -> None:
+        from bus import logs, traces
+        from bus.errors import BusError
+        from eventstore.errors import LedgerError
+
+        follow_parent()
+        logs.configure(role)
+        traces.configure(role)
+        try:
+            anyio.run(_until_signal, serve, bus_url(bus, store), store)
+        except Unconfigured as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(USAGE)
+        except (BusError, LedgerError) as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(UNAVAILABLE)
+        finally:
+            traces.shutdown()
+
+    return command
+
+
+async def _until_signal(serve: "Callable[[str, str], Awaitable[None]]", url: str, store: str) -> None:
+    async with anyio.create_task_group() as tasks:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+
+            async def work() -> None:
+                await serve(url, store)
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(work)
+            async for _ in signals:
+                tasks.cancel_scope.cancel()
+                break
+
+
+def follow_parent() -> None:
+    """End with the supervisor, however it ends: it holds the other end of the pipe named by RATCHET_LIFELINE."""
+    lifeline = os.environ.get("RATCHET_LIFELINE")
+    if not lifeline:
+        return
+    import threading
+
+    def watch() -> None:
+        with os.fdopen(int(lifeline), "rb", buffering=0) as pipe:
+            pipe.read(1)  # returns when the other end is gone
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(5.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="lifeline").start()

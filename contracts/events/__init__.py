@@ -1,0 +1,183 @@
+"""Every event that a ledger may hold, gathered into one table, and how stored events are read.
+
+An event's type is its struct's name. New fields have defaults; an event whose meaning changes gets a new schema
+number and an upcaster from the old one.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from contracts.envelope import Envelope, NewEvent, event_id
+from contracts.events.base import Event
+from contracts.events.campaign import (
+    AgentLost,
+    ApprovalDenied,
+    ApprovalGranted,
+    ApprovalRequested,
+    CampaignFinished,
+    CampaignPaused,
+    CampaignRequested,
+    CampaignResumed,
+    CampaignStarted,
+    HarnessSeeded,
+    HeadReset,
+)
+from contracts.events.change import (
+    CandidateScores,
+    CandidatesRaced,
+    ChangeConfirmed,
+    ChangeInconclusive,
+    ChangeKept,
+    ChangePlanned,
+    ChangeProposed,
+    ChangeRejected,
+    ChangeReverted,
+    Plan,
+    Prediction,
+)
+from contracts.events.model import ModelTrained
+from contracts.events.release import HarnessReleased, ReleaseDue, ReleaseRefused, SealedQueried
+from contracts.events.round import (
+    FailureCluster,
+    FailuresAnalyzed,
+    LessonRecorded,
+    NullArmMeasured,
+    RoundClosed,
+    RoundOpened,
+    TasksExecuted,
+)
+from contracts.events.task import TaskFailed, TaskSolved, TaskSubmitted
+
+__all__ = [
+    "EVENTS",
+    "AgentLost",
+    "ApprovalDenied",
+    "ApprovalGranted",
+    "ApprovalRequested",
+    "CampaignFinished",
+    "CampaignPaused",
+    "CampaignRequested",
+    "CampaignResumed",
+    "CampaignStarted",
+    "CandidateScores",
+    "CandidatesRaced",
+    "ChangeConfirmed",
+    "ChangeInconclusive",
+    "ChangeKept",
+    "ChangePlanned",
+    "ChangeProposed",
+    "ChangeRejected",
+    "ChangeReverted",
+    "Event",
+    "FailureCluster",
+    "FailuresAnalyzed",
+    "HarnessReleased",
+    "HarnessSeeded",
+    "HeadReset",
+    "LessonRecorded",
+    "ModelTrained",
+    "NullArmMeasured",
+    "Plan",
+    "Prediction",
+    "ReleaseDue",
+    "ReleaseRefused",
+    "RoundClosed",
+    "RoundOpened",
+    "SealedQueried",
+    "TaskFailed",
+    "TaskSolved",
+    "TaskSubmitted",
+    "TasksExecuted",
+    "Unknown",
+    "decode",
+    "encode",
+]
+
+EVENTS: dict[str, type[Event]] = {
+    cls.__name__: cls
+    for cls in (
+        AgentLost,
+        ApprovalDenied,
+        ApprovalGranted,
+        ApprovalRequested,
+        CampaignFinished,
+        CampaignPaused,
+        CampaignRequested,
+        CampaignResumed,
+        CampaignStarted,
+        CandidatesRaced,
+        ChangeConfirmed,
+        ChangeInconclusive,
+        ChangeKept,
+        ChangePlanned,
+        ChangeProposed,
+        ChangeRejected,
+        ChangeReverted,
+        FailuresAnalyzed,
+        HarnessReleased,
+        HarnessSeeded,
+        HeadReset,
+        LessonRecorded,
+        ModelTrained,
+        NullArmMeasured,
+        ReleaseDue,
+        ReleaseRefused,
+        RoundClosed,
+        RoundOpened,
+        SealedQueried,
+        TaskFailed,
+        TaskSolved,
+        TaskSubmitted,
+        TasksExecuted,
+    )
+}
+"""Type name → struct."""
+
+UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""(type, schema) → what turns a payload of that schema into one of the next. None has been needed so far."""
+
+_DECODERS = {name: msgspec.json.Decoder(cls) for name, cls in EVENTS.items()}
+
+
+class Unknown(Event):
+    """An event of a type or schema that this version does not know: kept, reported, and without effect."""
+
+    type: str
+    reason: str
+
+
+def encode(event: Event, *, duty: str, index: int, actor: str, correlation: str, trace: str = "") -> NewEvent:
+    """An event as it is handed to the ledger: its id follows from the duty that it answers."""
+    kind = type(event).__name__
+    return NewEvent(
+        event_id=event_id(duty, kind, index),
+        type=kind,
+        payload=msgspec.json.encode(event),
+        schema=type(event).schema,
+        actor=actor,
+        causation=duty,
+        correlation=correlation,
+        traceparent=trace,
+    )
+
+
+def decode(envelope: Envelope) -> Event:
+    """The event in an envelope, upcast to today's schema; `Unknown` when it cannot be understood."""
+    cls = EVENTS.get(envelope.type)
+    if cls is None:
+        return Unknown(type=envelope.type, reason="this version knows no such type")
+    if envelope.schema > cls.schema:
+        return Unknown(
+            type=envelope.type, reason=f"schema {envelope.schema} is newer than this version's {cls.schema}"
+        )
+    try:
+        if envelope.schema == cls.schema:
+            return _DECODERS[envelope.type].decode(envelope.payload)
+        fields = msgspec.json.decode(envelope.payload)
+        for schema in range(envelope.schema, cls.schema):
+            fields = UPCASTERS[envelope.type, schema](fields)
+        return msgspec.convert(fields, cls)
+    except (msgspec.ValidationError, msgspec.DecodeError, KeyError) as error:
+        return Unknown(type=envelope.type, reason=f"does not fit its schema: {error}")

@@ -1,0 +1,137 @@
+"""Events in the life of a change: planned, proposed, raced, confirmed, kept or reverted."""
+
+from typing import Any, Literal
+
+from contracts.events.base import Event
+from contracts.gate import ArmScores, Verdict
+from contracts.record import Record
+from contracts.settings import Spent
+
+
+class Prediction(Record):
+    """What a plan says will happen, so that it can be held against what did."""
+
+    effect: float
+    """Expected difference of the mean score."""
+    flips: tuple[str, ...] = ()
+    """Tasks expected to do better."""
+
+
+class Plan(Record):
+    """A falsifiable plan for one change of the harness."""
+
+    surface: Literal["decoding", "rule", "prompt", "skill", "memory", "scaffold", "tool"]
+    operator: str
+    """What made the plan: `perturb`, `compose`, `drop`, `graft` …"""
+    arm: str
+    """What the planner's bandit credits: a surface with its most telling ingredient."""
+    change: dict[str, Any]
+    """What to do, in the operator's own terms."""
+    title: str
+    evidence: str
+    root_cause: str
+    risks: str
+    prediction: Prediction
+
+
+class ChangePlanned(Event):
+    """The planner wants this tried."""
+
+    campaign: str
+    round: int
+    candidate: int
+    """0-based number within its round."""
+    parent: str
+    plan: Plan
+
+
+class ChangeProposed(Event):
+    """The patcher made it: a patch that applies, compiles and starts."""
+
+    campaign: str
+    round: int
+    candidate: int
+    parent: str
+    tree: str
+    patch: str
+    """Unified diff from the parent."""
+
+
+class ChangeRejected(Event):
+    """The patcher could not make it."""
+
+    campaign: str
+    round: int
+    candidate: int
+    stage: Literal["apply", "compile", "start", "duplicate"]
+    reason: str
+
+
+class CandidateScores(Record):
+    """One candidate's race."""
+
+    candidate: int
+    arm: ArmScores
+
+
+class CandidatesRaced(Event):
+    """All candidates ran against the incumbent on the same few seeds."""
+
+    campaign: str
+    round: int
+    seeds: tuple[str, ...]
+    incumbent: ArmScores
+    candidates: tuple[CandidateScores, ...]
+    effects: tuple[float, ...]
+    """Mean difference of each, in the order of `candidates`."""
+    best: int = -1
+    """Number of the candidate that goes on; -1: none."""
+    reason: str = ""
+    spent: Spent = Spent()
+    complete: bool = True
+
+
+class ChangeConfirmed(Event):
+    """The best candidate and the incumbent ran again on fresh seeds; the verdict follows from these scores."""
+
+    campaign: str
+    round: int
+    candidate: int
+    seeds: tuple[str, ...]
+    incumbent: ArmScores
+    challenger: ArmScores
+    protected: tuple[bool, ...]
+    """Per task: whether the incumbent had solved it reliably before."""
+    verdict: Verdict
+    spent: Spent = Spent()
+    complete: bool = True
+
+
+class ChangeKept(Event):
+    """The candidate is the new head."""
+
+    campaign: str
+    round: int
+    candidate: int
+    tree: str
+    parent: str
+    reason: str
+
+
+class ChangeReverted(Event):
+    """The head stays what it was."""
+
+    campaign: str
+    round: int
+    candidate: int
+    """-1: no candidate got as far as a verdict of its own."""
+    reason: str
+
+
+class ChangeInconclusive(Event):
+    """The infrastructure did not give the scores that a verdict needs; the head stays what it was."""
+
+    campaign: str
+    round: int
+    candidate: int
+    reason: str

@@ -1,0 +1,513 @@
+"""The state of a lineage (one harness and everything that ever happened to it), and its fold over the ledger.
+
+`evolve` is pure: the same events give the same state, on every machine and for ever. What it keeps is bounded by
+what decisions need; the whole past stays in the ledger.
+"""
+
+import hashlib
+from functools import singledispatch
+from typing import Literal
+
+import msgspec
+
+from contracts import events as e
+from contracts.envelope import Envelope
+from contracts.gate import Verdict
+from contracts.record import Record
+from contracts.settings import CampaignSettings, Spent, SuiteManifest
+
+ARCHIVE = 48
+"""How many raced candidates the state remembers for grafts and repeats."""
+
+
+class Candidate(Record):
+    """A change on its way through a round."""
+
+    number: int
+    plan: e.Plan
+    status: Literal["planned", "proposed", "rejected"] = "planned"
+    tree: str = ""
+    effect: float | None = None
+    """Mean difference in the race."""
+
+
+class Approval(Record):
+    """A question to a person."""
+
+    id: str
+    deadline: float
+    status: Literal["open", "granted", "denied"] = "open"
+    by: str = ""
+
+
+class Round(Record):
+    """The round that is under way."""
+
+    number: int
+    tree: str
+    traceparent: str = ""
+    """Of the span that opened the round: the root of the round's trace."""
+    executed: bool = False
+    incumbent_means: tuple[float, ...] = ()
+    """Mean score of the incumbent per practice task in this round's first stage."""
+    seeds: tuple[str, ...] = ()
+    failures: tuple[e.FailureCluster, ...] | None = None
+    candidates: tuple[Candidate, ...] = ()
+    planned: bool = False
+    raced: bool = False
+    best: int = -1
+    verdict: Verdict | None = None
+    """What the gate says of the best candidate."""
+    flips: tuple[str, ...] = ()
+    """Practice tasks that did better in the confirmation, by more than half a solved task-seed in ten."""
+    approval: Approval | None = None
+    decision: Literal["", "kept", "reverted", "inconclusive"] = ""
+    reason: str = ""
+    null_measured: bool = False
+    lesson: str = ""
+    fault: str = ""
+    """Why the round cannot come to a verdict, if it cannot."""
+
+
+class RoundSummary(Record):
+    """What a round came to: a line of the report."""
+
+    campaign: str
+    number: int
+    tree: str
+    """The incumbent."""
+    decision: str
+    title: str = ""
+    surface: str = ""
+    arm: str = ""
+    effect: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    p: float = 1.0
+    incumbent_mean: float = 0.0
+    reason: str = ""
+
+
+class Arm(Record):
+    """What a kind of change has yielded so far: the planner's bandit."""
+
+    planned: int = 0
+    raced: int = 0
+    effect: float = 0.0
+    """Sum of the differences seen in races."""
+    confirmed: int = 0
+    kept: int = 0
+    credit: float = 0.0
+    """Sum of the credit that its predictions earned."""
+
+
+class Branch(Record):
+    """A raced candidate that was not kept; it may be grafted or raced again later."""
+
+    round: int
+    parent: str
+    tree: str
+    plan: e.Plan
+    effect: float
+
+
+class Version(Record):
+    """A harness that has been the head."""
+
+    number: int
+    tree: str
+    position: int
+    """Ledger position of the event that made it the head."""
+    round: int
+    """Round that brought it; 0 for the seed, -1 for a reset by a person."""
+    reason: str
+
+
+class Release(Record):
+    """A release check that is under way."""
+
+    check: int
+    base: str
+    tree: str
+
+
+class Campaign(Record):
+    """A campaign, from request to end."""
+
+    id: str
+    settings: CampaignSettings
+    suite: SuiteManifest
+    fingerprint: str
+    model: str = "embedded"
+    status: Literal["requested", "running", "paused", "finished"] = "requested"
+    start_tree: str = ""
+    started_at: float = 0.0
+    last_at: float = 0.0
+    paused_reason: str = ""
+    rounds_done: int = 0
+    round: Round | None = None
+    release: Release | None = None
+    release_checked: bool = False
+    spent: Spent = Spent()
+    reason: str = ""
+
+
+class Lineage(Record):
+    """The state of one lineage."""
+
+    version: int = 0
+    hash: bytes = b""
+    """Chain hash of the last event folded: what the next one has to point to."""
+    position: int = 0
+    head: str = ""
+    seed_tree: str = ""
+    versions: tuple[Version, ...] = ()
+    campaign: Campaign | None = None
+    """The campaign under way, or the last one."""
+    campaigns: int = 0
+    history: tuple[RoundSummary, ...] = ()
+    arms: dict[str, Arm] = {}
+    archive: tuple[Branch, ...] = ()
+    lessons: tuple[str, ...] = ()
+    """Blobs of the campaign memory, one a round, over all campaigns."""
+    releases: int = 0
+    """Release checks so far."""
+    released: str = ""
+    """Tree of the last release, or the seed's."""
+    nulls: int = 0
+    nulls_kept: int = 0
+    unknown: int = 0
+    """Events that this version could not understand."""
+
+
+def state_hash(state: Lineage) -> str:
+    """SHA-256 over the canonical bytes of a state."""
+    return hashlib.sha256(msgspec.msgpack.encode(state, order="deterministic")).hexdigest()
+
+
+def fold(state: Lineage, envelope: Envelope) -> Lineage:
+    """The state after one more event of the lineage. Raises ValueError when the event is not the next one."""
+    if envelope.version != state.version + 1:
+        raise ValueError(f"event {envelope.version} does not follow version {state.version}")
+    if state.version and envelope.prev_hash != state.hash:
+        raise ValueError(f"event {envelope.version} does not point to the event before it")
+    state = evolve(e.decode(envelope), state, envelope)
+    return msgspec.structs.replace(
+        state, version=envelope.version, hash=envelope.hash, position=envelope.position
+    )
+
+
+def _replace_campaign(state: Lineage, **fields: object) -> Lineage:
+    if state.campaign is None:
+        return state
+    return msgspec.structs.replace(state, campaign=msgspec.structs.replace(state.campaign, **fields))
+
+
+def _replace_round(state: Lineage, *, spent: Spent | None = None, **fields: object) -> Lineage:
+    campaign = state.campaign
+    if campaign is None or campaign.round is None:
+        return state
+    updates: dict[str, object] = {"round": msgspec.structs.replace(campaign.round, **fields)}
+    if spent is not None:
+        updates["spent"] = campaign.spent + spent
+    return _replace_campaign(state, **updates)
+
+
+def _current(state: Lineage) -> Round | None:
+    return state.campaign.round if state.campaign else None
+
+
+def _with_arm(state: Lineage, name: str, **changes: float) -> Lineage:
+    arm = state.arms.get(name, Arm())
+    updated = msgspec.structs.replace(arm, **{k: getattr(arm, k) + v for k, v in changes.items()})
+    return msgspec.structs.replace(state, arms={**state.arms, name: updated})
+
+
+def _candidates(round_: Round, number: int, **fields: object) -> tuple[Candidate, ...]:
+    return tuple(msgspec.structs.replace(c, **fields) if c.number == number else c for c in round_.candidates)
+
+
+def _new_head(state: Lineage, tree: str, envelope: Envelope, round_: int, reason: str) -> Lineage:
+    version = Version(
+        number=len(state.versions), tree=tree, position=envelope.position, round=round_, reason=reason
+    )
+    return msgspec.structs.replace(state, head=tree, versions=(*state.versions, version))
+
+
+@singledispatch
+def evolve(event: e.Event, state: Lineage, envelope: Envelope) -> Lineage:
+    """The state after an event; events without effect on a lineage leave it as it is."""
+    if isinstance(event, e.Unknown):
+        return msgspec.structs.replace(state, unknown=state.unknown + 1)
+    return state
+
+
+@evolve.register
+def _(event: e.HarnessSeeded, state: Lineage, envelope: Envelope) -> Lineage:
+    state = msgspec.structs.replace(state, seed_tree=event.tree, released=event.tree)
+    return _new_head(state, event.tree, envelope, 0, event.origin)
+
+
+@evolve.register
+def _(event: e.CampaignRequested, state: Lineage, envelope: Envelope) -> Lineage:
+    campaign = Campaign(
+        id=event.campaign,
+        settings=event.settings,
+        suite=event.suite,
+        fingerprint=event.fingerprint,
+        model=event.model,
+        last_at=envelope.at,
+    )
+    return msgspec.structs.replace(state, campaign=campaign, campaigns=state.campaigns + 1)
+
+
+@evolve.register
+def _(event: e.CampaignStarted, state: Lineage, envelope: Envelope) -> Lineage:
+    return _replace_campaign(
+        state, status="running", start_tree=event.tree, started_at=envelope.at, last_at=envelope.at
+    )
+
+
+@evolve.register
+def _(event: e.CampaignPaused, state: Lineage, _envelope: Envelope) -> Lineage:
+    return _replace_campaign(state, status="paused", paused_reason=event.reason)
+
+
+@evolve.register
+def _(_event: e.CampaignResumed, state: Lineage, _envelope: Envelope) -> Lineage:
+    return _replace_campaign(state, status="running", paused_reason="")
+
+
+@evolve.register
+def _(event: e.CampaignFinished, state: Lineage, envelope: Envelope) -> Lineage:
+    return _replace_campaign(
+        state, status="finished", reason=event.reason, round=None, release=None, last_at=envelope.at
+    )
+
+
+@evolve.register
+def _(event: e.HeadReset, state: Lineage, envelope: Envelope) -> Lineage:
+    state = _new_head(state, event.tree, envelope, -1, event.reason)
+    campaign = state.campaign
+    if campaign is None or campaign.round is None or campaign.round.decision:
+        return state
+    # A round that was measuring changes of another head has lost its ground: it ends without a verdict.
+    return _replace_round(state, fault=f"the head was reset: {event.reason}")
+
+
+@evolve.register
+def _(event: e.RoundOpened, state: Lineage, envelope: Envelope) -> Lineage:
+    return _replace_campaign(
+        state,
+        round=Round(number=event.round, tree=event.tree, traceparent=envelope.traceparent),
+        last_at=envelope.at,
+    )
+
+
+@evolve.register
+def _(event: e.TasksExecuted, state: Lineage, _envelope: Envelope) -> Lineage:
+    means = tuple(sum(row) / len(row) for row in event.incumbent.scores)
+    fault = "" if event.complete else event.reason or "the incumbent could not be measured"
+    return _replace_round(
+        state,
+        executed=True,
+        incumbent_means=means,
+        seeds=event.seeds,
+        fault=fault,
+        spent=event.spent,
+    )
+
+
+@evolve.register
+def _(event: e.FailuresAnalyzed, state: Lineage, _envelope: Envelope) -> Lineage:
+    return _replace_round(state, failures=event.failures)
+
+
+@evolve.register
+def _(event: e.ChangePlanned, state: Lineage, _envelope: Envelope) -> Lineage:
+    round_ = _current(state)
+    if round_ is None:
+        return state
+    candidates = (*round_.candidates, Candidate(number=event.candidate, plan=event.plan))
+    return _with_arm(_replace_round(state, candidates=candidates, planned=True), event.plan.arm, planned=1)
+
+
+@evolve.register
+def _(event: e.ChangeProposed, state: Lineage, _envelope: Envelope) -> Lineage:
+    round_ = _current(state)
+    if round_ is None:
+        return state
+    return _replace_round(
+        state, candidates=_candidates(round_, event.candidate, status="proposed", tree=event.tree)
+    )
+
+
+@evolve.register
+def _(event: e.ChangeRejected, state: Lineage, _envelope: Envelope) -> Lineage:
+    round_ = _current(state)
+    if round_ is None:
+        return state
+    return _replace_round(state, candidates=_candidates(round_, event.candidate, status="rejected"))
+
+
+@evolve.register
+def _(event: e.CandidatesRaced, state: Lineage, _envelope: Envelope) -> Lineage:
+    round_ = _current(state)
+    if round_ is None:
+        return state
+    for scores, effect in zip(event.candidates, event.effects, strict=True):
+        candidate = next(c for c in round_.candidates if c.number == scores.candidate)
+        round_ = msgspec.structs.replace(
+            round_, candidates=_candidates(round_, scores.candidate, effect=effect)
+        )
+        state = _with_arm(state, candidate.plan.arm, raced=1, effect=effect)
+        branch = Branch(
+            round=round_.number,
+            parent=round_.tree,
+            tree=candidate.tree,
+            plan=candidate.plan,
+            effect=effect,
+        )
+        state = msgspec.structs.replace(state, archive=(*state.archive, branch)[-ARCHIVE:])
+    fault = "" if event.complete else event.reason or "the candidates could not be measured"
+    return _replace_round(
+        state,
+        raced=True,
+        best=event.best,
+        candidates=round_.candidates,
+        fault=fault,
+        reason=event.reason,
+        spent=event.spent,
+    )
+
+
+@evolve.register
+def _(event: e.ChangeConfirmed, state: Lineage, _envelope: Envelope) -> Lineage:
+    round_ = _current(state)
+    if round_ is None or state.campaign is None:
+        return state
+    candidate = next(c for c in round_.candidates if c.number == event.candidate)
+    tasks = state.campaign.suite.practice
+    flips = tuple(
+        task.id
+        for task, ours, theirs in zip(tasks, event.incumbent.scores, event.challenger.scores, strict=True)
+        if theirs and sum(theirs) - sum(ours) > 0.05 * len(theirs)
+    )
+    state = _with_arm(state, candidate.plan.arm, confirmed=1)
+    fault = "" if event.complete else event.verdict.reason
+    return _replace_round(state, verdict=event.verdict, flips=flips, fault=fault, spent=event.spent)
+
+
+@evolve.register
+def _(event: e.ApprovalRequested, state: Lineage, _envelope: Envelope) -> Lineage:
+    return _replace_round(state, approval=Approval(id=event.approval, deadline=event.deadline))
+
+
+def _answer(state: Lineage, approval: str, status: str, by: str) -> Lineage:
+    round_ = _current(state)
+    if round_ is None or round_.approval is None or round_.approval.id != approval:
+        return state
+    if round_.approval.status != "open":
+        return state  # the first answer stands
+    return _replace_round(state, approval=msgspec.structs.replace(round_.approval, status=status, by=by))
+
+
+@evolve.register
+def _(event: e.ApprovalGranted, state: Lineage, _envelope: Envelope) -> Lineage:
+    return _answer(state, event.approval, "granted", event.by)
+
+
+@evolve.register
+def _(event: e.ApprovalDenied, state: Lineage, _envelope: Envelope) -> Lineage:
+    return _answer(state, event.approval, "denied", event.by)
+
+
+@evolve.register
+def _(event: e.ChangeKept, state: Lineage, envelope: Envelope) -> Lineage:
+    round_ = _current(state)
+    if round_ is None:
+        return state
+    candidate = next(c for c in round_.candidates if c.number == event.candidate)
+    state = _with_arm(state, candidate.plan.arm, kept=1)
+    state = _new_head(state, event.tree, envelope, event.round, candidate.plan.title)
+    return _replace_round(state, decision="kept", reason=event.reason)
+
+
+@evolve.register
+def _(event: e.ChangeReverted, state: Lineage, _envelope: Envelope) -> Lineage:
+    return _replace_round(state, decision="reverted", reason=event.reason)
+
+
+@evolve.register
+def _(event: e.ChangeInconclusive, state: Lineage, _envelope: Envelope) -> Lineage:
+    return _replace_round(state, decision="inconclusive", reason=event.reason)
+
+
+@evolve.register
+def _(event: e.NullArmMeasured, state: Lineage, _envelope: Envelope) -> Lineage:
+    state = msgspec.structs.replace(
+        state, nulls=state.nulls + 1, nulls_kept=state.nulls_kept + (event.verdict.decision == "keep")
+    )
+    return _replace_round(state, null_measured=True, spent=event.spent)
+
+
+@evolve.register
+def _(event: e.LessonRecorded, state: Lineage, _envelope: Envelope) -> Lineage:
+    round_ = _current(state)
+    if round_ is None:
+        return state
+    best = next((c for c in round_.candidates if c.number == round_.best), None)
+    if best is not None:
+        state = _with_arm(state, best.plan.arm, credit=event.credit)
+    state = msgspec.structs.replace(state, lessons=(*state.lessons, event.lesson))
+    return _replace_round(state, lesson=event.lesson)
+
+
+@evolve.register
+def _(event: e.RoundClosed, state: Lineage, envelope: Envelope) -> Lineage:
+    campaign = state.campaign
+    round_ = _current(state)
+    if campaign is None or round_ is None:
+        return state
+    best = next((c for c in round_.candidates if c.number == round_.best), None)
+    means = round_.incumbent_means
+    summary = RoundSummary(
+        campaign=campaign.id,
+        number=event.round,
+        tree=round_.tree,
+        decision=round_.decision,
+        title=best.plan.title if best else "",
+        surface=best.plan.surface if best else "",
+        arm=best.plan.arm if best else "",
+        effect=round_.verdict.effect if round_.verdict else 0.0,
+        low=round_.verdict.low if round_.verdict else 0.0,
+        high=round_.verdict.high if round_.verdict else 0.0,
+        p=round_.verdict.p if round_.verdict else 1.0,
+        incumbent_mean=sum(means) / len(means) if means else 0.0,
+        reason=round_.reason,
+    )
+    state = msgspec.structs.replace(state, history=(*state.history, summary))
+    return _replace_campaign(state, round=None, rounds_done=event.round, last_at=envelope.at)
+
+
+@evolve.register
+def _(event: e.ReleaseDue, state: Lineage, _envelope: Envelope) -> Lineage:
+    return _replace_campaign(state, release=Release(check=event.check, base=event.base, tree=event.tree))
+
+
+@evolve.register
+def _(event: e.SealedQueried, state: Lineage, _envelope: Envelope) -> Lineage:
+    state = msgspec.structs.replace(state, releases=event.check)
+    campaign = state.campaign
+    return _replace_campaign(state, spent=campaign.spent + event.spent) if campaign else state
+
+
+@evolve.register
+def _(event: e.HarnessReleased, state: Lineage, _envelope: Envelope) -> Lineage:
+    state = msgspec.structs.replace(state, released=event.tree)
+    return _replace_campaign(state, release=None, release_checked=True)
+
+
+@evolve.register
+def _(_event: e.ReleaseRefused, state: Lineage, _envelope: Envelope) -> Lineage:
+    return _replace_campaign(state, release=None, release_checked=True)
