@@ -1,0 +1,240 @@
+"""The commands of the ledger. Those that only read open the file themselves and need no server.
+
+Exit codes: 0 fine, 2 wrong usage or no such store, 3 something is not available, 4 the ledger is not intact.
+"""
+
+import base64
+import json
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from contracts.envelope import Envelope
+from eventstore import rows, select
+from eventstore.database import open_reader, translate
+from eventstore.errors import LedgerError, LedgerFault, LedgerUnavailable, StoreFull, StoreLocked, Tampered
+from eventstore.verify import VerifyReport
+from eventstore.verify import verify as verify_store
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+USAGE, UNAVAILABLE, BROKEN = 2, 3, 4
+
+
+class LedgerGroup(click.Group):
+    """A group whose commands end with a sentence and an exit code when the ledger refuses."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except LedgerError as error:
+            raise _Failure(error) from error
+        except sqlite3.Error as error:
+            raise _Failure(translate(error)) from error
+
+
+class _Failure(click.ClickException):
+    def __init__(self, error: LedgerError) -> None:
+        super().__init__(str(error))
+        self._error = error
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        if isinstance(self._error, Tampered):
+            return BROKEN
+        away = isinstance(self._error, LedgerUnavailable | StoreLocked | StoreFull | LedgerFault)
+        return UNAVAILABLE if away else USAGE
+
+
+def store_option(command: F) -> F:
+    """The option that names the store, the same for every command."""
+    return click.option(
+        "--store",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(".ratchet"),
+        envvar="RATCHET_STORE",
+        show_default=True,
+        show_envvar=True,
+        help="Folder of the ledger.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """The option that asks for JSON."""
+    return click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")(command)
+
+
+@click.group(cls=LedgerGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """The ledger: serve it, look into it, and check that nothing in it was changed."""
+
+
+@cli.command()
+@store_option
+@click.option(
+    "--bus", "url", default="", help="Address of the bus [default: RATCHET_BUS, or the store's own]."
+)
+def serve(store: Path, url: str) -> None:
+    """Serve the ledger over the bus until SIGINT or SIGTERM."""
+    from eventstore.service import run
+
+    run(store, url)
+
+
+@cli.command()
+@store_option
+@json_option
+@click.option(
+    "--checkpoint",
+    metavar="POSITION:HASH",
+    default="",
+    help="Compare with a checkpoint that was noted earlier: history up to there must be the same.",
+)
+def verify(store: Path, checkpoint: str, as_json: bool) -> None:
+    """Check every hash, chain and blob; say what is sound when something is not."""
+    position, colon, expected = checkpoint.partition(":")
+    if checkpoint and not (colon and position.isdigit() and int(position) > 0 and expected):
+        raise click.BadParameter("want POSITION:HASH, as `verify` printed it", param_hint="--checkpoint")
+    report = verify_store(store, expect=(int(position), expected) if checkpoint else None)
+    if as_json:
+        facts = msgspec.to_builtins(report) | {"ok": report.ok, "first_bad": report.first_bad}
+        click.echo(json.dumps(facts))
+    else:
+        _tell(report)
+    if not report.ok:
+        raise SystemExit(BROKEN)
+
+
+@cli.command()
+@store_option
+@json_option
+@click.option("--stream", default="", help="Only this stream; ending with / all streams below it.")
+@click.option("--type", "kind", default="", help="Only events of this type.")
+@click.option("--after", type=click.IntRange(0), default=0, help="Only positions after this one.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Most events to show.")
+def log(*, store: Path, stream: str, kind: str, after: int, limit: int, as_json: bool) -> None:
+    """List events in the order in which they were stored."""
+    with closing(open_reader(store)) as connection:
+        found, more = select.events(connection, stream=stream, kind=kind, after=after, limit=limit)
+    if as_json:
+        for event in found:
+            click.echo(json.dumps(as_dict(event)))
+    else:
+        table(
+            ("position", "time", "stream", "type", "payload"),
+            (
+                (
+                    str(event.position),
+                    _time(event.at),
+                    f"{event.stream}@{event.version}",
+                    event.type,
+                    _short(event),
+                )
+                for event in found
+            ),
+            numbers=1,
+        )
+    if more:
+        click.echo(f"there are more: --after {found[-1].position}", err=True)
+
+
+@cli.command()
+@store_option
+@json_option
+@click.argument("prefix", default="")
+def streams(store: Path, prefix: str, as_json: bool) -> None:
+    """List the streams, or those whose names begin with PREFIX."""
+    with closing(open_reader(store)) as connection:
+        found = rows.streams(connection, prefix)
+    if as_json:
+        for name, version in found:
+            click.echo(json.dumps({"stream": name, "version": version}))
+    else:
+        table(("events", "stream"), ((str(version), name) for name, version in found), numbers=1)
+
+
+@cli.command()
+@store_option
+@click.argument("hash")
+def blob(store: Path, hash: str) -> None:  # noqa: A002 (the argument's name in the help)
+    """Write the blob HASH, or the one whose hash begins so, to standard output."""
+    with closing(open_reader(store)) as connection:
+        data = rows.blob(connection, select.blob_name(connection, hash))
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def as_dict(event: Envelope) -> dict[str, Any]:
+    """An event for JSON: hashes in hex; the payload as the JSON that it is, else in base64."""
+    facts: dict[str, Any] = msgspec.structs.asdict(event)
+    facts["prev_hash"], facts["hash"] = event.prev_hash.hex(), event.hash.hex()
+    try:
+        facts["payload"] = json.loads(event.payload)
+    except ValueError:
+        facts["payload"] = {"base64": base64.b64encode(event.payload).decode()}
+    return facts
+
+
+def table(names: Sequence[str], lines: Iterable[Sequence[str]], *, numbers: int = 0) -> None:
+    """Print a table: drawn on a terminal, values between tabs elsewhere. The first columns may be numbers."""
+    if not sys.stdout.isatty():
+        for line in lines:
+            click.echo("\t".join(" ".join(value.split()) for value in line))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    for index, name in enumerate(names):
+        last = index == len(names) - 1
+        drawn.add_column(
+            name,
+            justify="right" if index < numbers else "left",
+            no_wrap=True,
+            overflow="ellipsis" if last else "fold",
+        )
+    for line in lines:
+        drawn.add_row(*(Text(" ".join(value.split())) for value in line))
+    Console().print(drawn)
+
+
+def _tell(report: VerifyReport) -> None:
+    click.echo(f"{report.events} events in {report.streams} streams, {report.blobs} blobs")
+    if report.ok:
+        click.echo(f"intact; checkpoint {report.position}:{report.checkpoint}")
+        return
+    for fault in report.faults:
+        where = f"position {fault.position}: " if fault.position else ""
+        where += f"{fault.stream}@{fault.version}: " if fault.stream else ""
+        where += f"blob {fault.blob}: " if fault.blob and fault.blob not in fault.reason else ""
+        click.echo(f"  {where}{fault.reason}")
+    if report.more_faults:
+        click.echo(f"  and {report.more_faults} more")
+    sound = (
+        f"events before position {report.first_bad} are sound" if report.first_bad else "all events are sound"
+    )
+    others = "; so are all streams but " + ", ".join(report.damaged) if report.damaged else ""
+    click.echo(f"NOT INTACT: {sound}{others}")
+
+
+def _line(event: Envelope) -> tuple[str, ...]:
+    place = f"{event.stream}@{event.version}"
+    return str(event.position), _time(event.at), place, event.type, _short(event)
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _short(event: Envelope, width: int = 100) -> str:
+    text = " ".join(event.payload[: 4 * width].decode(errors="replace").split())
+    return text if len(text) <= width else text[: width - 1] + "…"

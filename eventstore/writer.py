@@ -1,0 +1,257 @@
+"""The one writer of a store: a thread that takes what waits, writes it as one transaction, then answers."""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.envelope import Envelope, NewEvent
+from contracts.ledger import Appended
+from eventstore.batch import Ledger, Place
+from eventstore.database import open_writer, translate
+from eventstore.errors import Conflict, LedgerError, LedgerFault, Malformed, StoreClosed
+from eventstore.rows import COLUMNS
+
+BATCH_JOBS = 2048
+"""Most appends and blobs in one transaction."""
+BATCH_BYTES = 8 * 1024 * 1024
+"""Bytes after which a transaction takes no further job, so that a flood of blobs does not hold up events."""
+
+_INSERT = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608 (our own constants)
+_HEAD = (
+    "INSERT INTO streams (stream, version, hash) VALUES (?, ?, ?) "
+    "ON CONFLICT (stream) DO UPDATE SET version = excluded.version, hash = excluded.hash"
+)
+_SYNC_FAILED = {"SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"}
+
+
+@dataclass(eq=False)
+class AppendJob:
+    """An append that waits for its transaction."""
+
+    stream: str
+    expected: int
+    events: Sequence[NewEvent]
+    future: "asyncio.Future[Any]"
+
+    @property
+    def size(self) -> int:
+        """Bytes that it writes, about."""
+        return sum(len(event.payload) for event in self.events) + 300 * len(self.events)
+
+
+@dataclass(eq=False)
+class BlobJob:
+    """A blob, packed, that waits for its transaction."""
+
+    hash: str
+    length: int
+    codec: str
+    data: bytes
+    future: "asyncio.Future[Any]"
+
+    @property
+    def size(self) -> int:
+        """Bytes that it writes, about."""
+        return len(self.data)
+
+
+Job = AppendJob | BlobJob
+Outcome = tuple["asyncio.Future[Any]", "Appended | str | LedgerError"]
+
+
+class Writer:
+    """The writing end of a store. Jobs come in from any thread; answers go back to the loop of each job."""
+
+    def __init__(self, folder: Path, *, create: bool, committed: Callable[[int], None]) -> None:
+        """Open the file for writing and start the thread; `committed` is told every new last position."""
+        self._folder = folder
+        self._committed = committed
+        self._connection = open_writer(folder, create=create)
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._position, self._at = self._end()
+        self._broken: LedgerFault | None = None
+        self._open = True
+        self._gate = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        committed(self._position)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; its future is answered when it is durable, or refused."""
+        with self._gate:  # nothing may slip in behind the mark that ends the queue
+            if not self._open:
+                raise StoreClosed
+            self._jobs.put(job)
+
+    def close(self) -> None:
+        """Write what is queued, then end. Blocks until that is done."""
+        with self._gate:
+            if not self._open:
+                return
+            self._open = False
+            self._jobs.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        ended = False
+        while not ended:
+            batch: list[Job] = []
+            size = 0
+            job = self._jobs.get()
+            while job is not None:
+                batch.append(job)
+                size += job.size
+                if len(batch) >= BATCH_JOBS or size >= BATCH_BYTES:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            ended = job is None
+            if batch:
+                outcomes = self._together(batch)
+                self._committed(self._position)
+                _answer(outcomes)
+
+    def _together(self, batch: list[Job]) -> list[Outcome]:
+        """Write a batch as one transaction; if that fails, every job alone: only the guilty fail."""
+        try:
+            return self._transact(batch)
+        except Exception as error:
+            self._recover(error)
+            if len(batch) == 1:
+                return [(batch[0].future, self._refusal(error))]
+        return [outcome for job in batch for outcome in self._together([job])]
+
+    def _refusal(self, error: Exception) -> LedgerError:
+        if isinstance(error, LedgerError):
+            return error
+        if isinstance(error, sqlite3.Error):
+            return translate(error, self._folder)
+        if isinstance(error, ValueError | TypeError | OverflowError):
+            return Malformed(f"it cannot be stored ({error})")
+        return LedgerFault(f"{type(error).__name__}: {error}")
+
+    def _transact(self, batch: list[Job]) -> list[Outcome]:
+        if self._broken is not None:
+            raise self._broken
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        appends = [job for job in batch if isinstance(job, AppendJob)]
+        ledger = Ledger(self._position, self._at, *self._known(appends))
+        now = time.time()
+        outcomes: list[Outcome] = []
+        rows: list[Envelope] = []
+        changed: dict[str, None] = {}
+        for job in batch:
+            if isinstance(job, BlobJob):
+                connection.execute(
+                    "INSERT OR IGNORE INTO blobs (hash, size, codec, data) VALUES (?, ?, ?, ?)",
+                    (job.hash, job.length, job.codec, job.data),
+                )
+                outcomes.append((job.future, job.hash))
+                continue
+            try:
+                answer, added = ledger.decide(job.stream, job.expected, job.events, now=now)
+            except (Conflict, Malformed) as refusal:
+                outcomes.append((job.future, refusal))
+                continue
+            outcomes.append((job.future, answer))
+            rows += added
+            if added:
+                changed[job.stream] = None
+        if rows:
+            connection.executemany(_INSERT, map(_values, rows))
+            connection.executemany(_HEAD, [(stream, *ledger.heads[stream]) for stream in changed])
+        connection.execute("COMMIT")
+        self._position, self._at = ledger.position, ledger.at
+        return outcomes
+
+    def _known(self, appends: list[AppendJob]) -> tuple[dict[str, tuple[int, bytes]], dict[str, Place]]:
+        """Heads of the streams concerned, and which of the ids are stored."""
+        heads: dict[str, tuple[int, bytes]] = {}
+        for some in _portions(list(dict.fromkeys(job.stream for job in appends))):
+            sql = f"SELECT stream, version, hash FROM streams WHERE stream IN ({','.join('?' * len(some))})"  # noqa: S608
+            heads.update({row[0]: (row[1], row[2]) for row in self._connection.execute(sql, some)})
+        places: dict[str, Place] = {}
+        for some in _portions([event.event_id for job in appends for event in job.events]):
+            sql = (
+                "SELECT event_id, stream, version, position FROM events "  # noqa: S608
+                f"WHERE event_id IN ({','.join('?' * len(some))})"
+            )
+            places.update({row[0]: Place(*row[1:]) for row in self._connection.execute(sql, some)})
+        return heads, places
+
+    def _end(self) -> tuple[int, float]:
+        row = self._connection.execute(
+            "SELECT position, at FROM events ORDER BY position DESC LIMIT 1"
+        ).fetchone()
+        return row or (0, 0.0)
+
+    def _recover(self, error: Exception) -> None:
+        """After a failed transaction: go on from what the file really holds."""
+        if getattr(error, "sqlite_errorname", "") in _SYNC_FAILED:
+            # What the kernel could not write it may have dropped: nobody may build on it before a restart.
+            self._broken = LedgerFault("the disk refused to sync: check it, then restart the service")
+            return
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._position, self._at = self._end()
+            return
+        with contextlib.suppress(sqlite3.Error, LedgerError):
+            self._connection.close()
+            self._connection = open_writer(self._folder, create=False)
+            self._position, self._at = self._end()
+
+
+def _values(row: Envelope) -> tuple[object, ...]:
+    return (
+        row.event_id,
+        row.stream,
+        row.version,
+        row.position,
+        row.type,
+        row.schema,
+        row.at,
+        row.actor,
+        row.causation,
+        row.correlation,
+        row.traceparent,
+        row.prev_hash,
+        row.hash,
+        row.payload,
+    )
+
+
+def _portions(items: list[str], size: int = 500) -> list[list[str]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _answer(outcomes: list[Outcome]) -> None:
+    """Answer futures, with one call per loop: waking a loop costs more than answering."""
+    loops: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for outcome in outcomes:
+        loops.setdefault(outcome[0].get_loop(), []).append(outcome)
+    for loop, some in loops.items():
+        if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # closed between the question and the call
+                loop.call_soon_threadsafe(_settle, some)
+
+
+def _settle(outcomes: list[Outcome]) -> None:
+    for future, answer in outcomes:
+        if future.done():
+            continue
+        if isinstance(answer, LedgerError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
