@@ -92,7 +92,7 @@ def _chosen(name: str) -> tuple[Arrays, str]:
     else:
         try:
             arrays, reason = _cupy(), "a GPU is at hand"
-        except Exception as error:  # noqa: BLE001 - a broken driver shows in many ways, and all mean the same
+        except Exception as error:  # a broken driver shows in many ways
             arrays, reason = _numpy(), f"{type(error).__name__}: {error}".splitlines()[0][:200]
     _log.info("array library", library=arrays.name, device=arrays.device, reason=reason)
     return arrays, reason

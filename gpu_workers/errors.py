@@ -3,11 +3,11 @@
 ```
 WorkerError
 ├── UnknownLibrary
-└── CupyUnfit      CuPy was asked for and cannot be used here
+├── CupyUnfit      CuPy was asked for and cannot be used here
+├── Interrupted    a computation was told to stop
+└── DeviceLost     the GPU failed; nothing more can be computed in this process
 ```
 """
-
-# ruff: noqa: N818 - the names say what happened; the root says that it is an error
 
 
 class WorkerError(Exception):
@@ -32,4 +32,23 @@ class CupyUnfit(WorkerError):
         super().__init__(
             f"CuPy was asked for and cannot be used: {reason}. Install it with "
             "`pip install 'ratchet-harness[gpu]'` on a machine with an NVIDIA GPU, or set RATCHET_ARRAY=numpy"
+        )
+
+
+class Interrupted(WorkerError):
+    """Raised between two blocks of a computation that was told to stop; the job is done again elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__("the worker was told to stop; the job goes back to the queue")
+
+
+class DeviceLost(WorkerError):
+    """Raised when the GPU fails. The process ends, so that a fresh one can take the device up again."""
+
+    def __init__(self, device: str, reason: str) -> None:
+        self.device = device
+        self.reason = reason
+        super().__init__(
+            f"{device} failed: {reason}. Start the worker again; if this repeats, look at `nvidia-smi`, "
+            "or compute without the GPU by RATCHET_ARRAY=numpy"
         )

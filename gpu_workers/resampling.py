@@ -4,6 +4,8 @@ Signs and draws are made on the host from the same counter-based stream as in `c
 every product is one of integers below 2**53 in float64, so the results are the reference's, to the bit.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,17 @@ from contracts.statistics import (
 from gpu_workers.arrays import Arrays
 
 
-def compute(job: ResampleJob, arrays: Arrays) -> ResampleResult:
+def go_on() -> None:
+    """A checkpoint that never interrupts."""
+
+
+def compute(job: ResampleJob, arrays: Arrays, *, checkpoint: Callable[[], None] = go_on) -> ResampleResult:
     """Answer a job.
+
+    Args:
+        job: what to compute.
+        arrays: what to compute with.
+        checkpoint: called before every block; it ends the computation by raising.
 
     Raises:
         ValueError: a row is not fit for exact sums, or the rows differ in length.
@@ -39,79 +50,85 @@ def compute(job: ResampleJob, arrays: Arrays) -> ResampleResult:
         raise ValueError("the rows of a job have one length")
     if not rows:
         return ResampleResult(library=arrays.name)
+    resampler = Resampler(arrays=arrays, resamples=job.resamples, key=job.key, checkpoint=checkpoint)
     if job.kind == "sign_flip":
-        tests = sign_flips(np.stack(rows), resamples=job.resamples, key=job.key, arrays=arrays)
-        return ResampleResult(tests=tests, library=arrays.name)
-    intervals = bootstrap(
-        np.stack(rows), level=job.level, resamples=job.resamples, key=job.key, arrays=arrays
-    )
-    return ResampleResult(intervals=intervals, library=arrays.name)
+        return ResampleResult(tests=resampler.sign_flips(np.stack(rows)), library=arrays.name)
+    return ResampleResult(intervals=resampler.bootstrap(np.stack(rows), job.level), library=arrays.name)
 
 
-def sign_flips(values: Fixed, *, resamples: int, key: str, arrays: Arrays) -> tuple[SignFlip, ...]:
-    """`contracts.statistics.sign_flip_p` of every row of `values` (rows x clusters), with shared signs."""
-    count, clusters = values.shape
-    limit = SLACK * clusters
-    if clusters <= EXACT_CLUSTERS:
-        return tuple(_exact(row, limit, arrays) for row in values)
-    columns = arrays.put(np.ascontiguousarray(values.T, dtype=np.float64))
-    hits = arrays.xp.zeros(count, dtype=np.int64)
-    for flips in flip_blocks(key, clusters, resamples, _block(clusters + 64, count, arrays)):
-        sums = arrays.put(flips).astype(np.float64) @ columns
-        hits += arrays.xp.count_nonzero(sums <= limit, axis=0)
-    return tuple(sampled_p(int(hit), resamples) for hit in arrays.get(hits))
+@dataclass(frozen=True, kw_only=True)
+class Resampler:
+    """The tests and intervals of `contracts.statistics` for many rows, which share signs and draws."""
 
+    arrays: Arrays
+    resamples: int
+    key: str
+    checkpoint: Callable[[], None] = go_on
 
-def bootstrap(
-    values: Fixed, *, level: float, resamples: int, key: str, arrays: Arrays
-) -> tuple[Interval, ...]:
-    """`contracts.statistics.bootstrap_interval` of every row of `values`, with shared draws."""
-    count, clusters = values.shape
-    if not clusters:
-        raise ValueError("an interval needs at least one cluster")
-    fits = max(1, arrays.held_bytes // (16 * resamples))
-    found: list[Interval] = []
-    for start in range(0, count, fits):
-        part = values[start : start + fits]
-        low, high = _ends(part, level, resamples, key, arrays)
-        found += [
-            Interval(
-                estimate=from_fixed(int(row.sum()), clusters),
-                low=from_fixed(int(below), clusters),
-                high=from_fixed(int(above), clusters),
-                level=level,
-            )
-            for row, below, above in zip(part, low, high, strict=True)
-        ]
-    return tuple(found)
+    def sign_flips(self, values: Fixed) -> tuple[SignFlip, ...]:
+        """`sign_flip_p` of every row of `values` (rows x clusters, in fixed point)."""
+        count, clusters = values.shape
+        limit = SLACK * clusters
+        if clusters <= EXACT_CLUSTERS:
+            return tuple(self._exact(row, limit) for row in values)
+        xp = self.arrays.xp
+        columns = self._columns(values)
+        hits = xp.zeros(count, dtype=np.int64)
+        for flips in flip_blocks(self.key, clusters, self.resamples, self._rows(clusters + 64 + count)):
+            self.checkpoint()
+            sums = self.arrays.put(flips).astype(np.float64) @ columns
+            hits += xp.count_nonzero(sums <= limit, axis=0)
+        return tuple(sampled_p(int(hit), self.resamples) for hit in self.arrays.get(hits))
 
+    def bootstrap(self, values: Fixed, level: float) -> tuple[Interval, ...]:
+        """`bootstrap_interval` of every row of `values` (rows x clusters, in fixed point)."""
+        count, clusters = values.shape
+        if not clusters:
+            raise ValueError("an interval needs at least one cluster")
+        fits = max(1, self.arrays.held_bytes // (16 * self.resamples))
+        found: list[Interval] = []
+        for start in range(0, count, fits):
+            part = values[start : start + fits]
+            found += [
+                Interval(
+                    estimate=from_fixed(int(row.sum()), clusters),
+                    low=from_fixed(int(low), clusters),
+                    high=from_fixed(int(high), clusters),
+                    level=level,
+                )
+                for row, low, high in zip(part, *self._ends(part, level), strict=True)
+            ]
+        return tuple(found)
 
-def _exact(row: Fixed, limit: int, arrays: Arrays) -> SignFlip:
-    xp = arrays.xp
-    first, second = (xp.sort(arrays.put(half)) for half in halves_sums(row))
-    hits = int(xp.searchsorted(second, limit - first, side="right").sum())
-    return SignFlip(p=hits / 2 ** len(row), exact=True, resamples=2 ** len(row))
+    def _exact(self, row: Fixed, limit: int) -> SignFlip:
+        self.checkpoint()
+        xp = self.arrays.xp
+        first, second = (xp.sort(self.arrays.put(half)) for half in halves_sums(row))
+        hits = int(xp.searchsorted(second, limit - first, side="right").sum())
+        return SignFlip(p=hits / 2 ** len(row), exact=True, resamples=2 ** len(row))
 
+    def _ends(self, values: Fixed, level: float) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Bootstrapped sums at both ends of each row's interval."""
+        count, clusters = values.shape
+        columns = self._columns(values)
+        sums = self.arrays.xp.empty((count, self.resamples), dtype=np.float64)
+        done = 0
+        for draws in draw_blocks(self.key, clusters, self.resamples, self._rows(3 * clusters + count)):
+            self.checkpoint()
+            sums[:, done : done + len(draws)] = (self.arrays.put(draws).astype(np.float64) @ columns).T
+            done += len(draws)
+        self.checkpoint()
+        low, high = interval_ranks(self.resamples, level)
+        if self.arrays.name == "numpy":
+            sums.partition((low, high), axis=1)
+        else:
+            sums.sort(axis=1)
+        return self.arrays.get(sums[:, low]), self.arrays.get(sums[:, high])
 
-def _ends(
-    values: Fixed, level: float, resamples: int, key: str, arrays: Arrays
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Sums at both ends of each row's interval."""
-    count, clusters = values.shape
-    columns = arrays.put(np.ascontiguousarray(values.T, dtype=np.float64))
-    sums = arrays.xp.empty((count, resamples), dtype=np.float64)
-    done = 0
-    for draws in draw_blocks(key, clusters, resamples, _block(3 * clusters, count, arrays)):
-        sums[:, done : done + len(draws)] = (arrays.put(draws).astype(np.float64) @ columns).T
-        done += len(draws)
-    low, high = interval_ranks(resamples, level)
-    if arrays.name == "numpy":
-        sums.partition((low, high), axis=1)
-    else:
-        sums.sort(axis=1)
-    return arrays.get(sums[:, low]), arrays.get(sums[:, high])
+    def _columns(self, values: Fixed) -> Any:
+        """The rows as columns of a matrix on the device."""
+        return self.arrays.put(np.ascontiguousarray(values.T, dtype=np.float64))
 
-
-def _block(clusters: int, count: int, arrays: Arrays) -> int:
-    """Rows of a resampling matrix at once, so that it and its product stay within a block's bytes."""
-    return max(1, arrays.block_bytes // (16 * (clusters + count)))
+    def _rows(self, cells: int) -> int:
+        """Rows of a resampling matrix at once, where each takes so many cells with its product."""
+        return max(1, self.arrays.block_bytes // (16 * cells))

@@ -1,0 +1,106 @@
+"""A worker on the bus: takes resampling jobs from the queue and answers them from a thread."""
+
+import signal
+import threading
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from bus.connection import connect
+from bus.errors import JobFailed, MalformedMessage
+from bus.streams import ensure_streams
+from bus.worker import Job, Worker
+from contracts.resample import decode_job, encode, job_id
+from gpu_workers.arrays import Arrays
+from gpu_workers.errors import DeviceLost, Interrupted
+from gpu_workers.resampling import compute
+
+KIND = "resample"
+GRACE = 5.0
+"""Seconds that running jobs get to end once the worker was told to stop."""
+
+_log = structlog.get_logger("gpu_workers.worker")
+
+
+@dataclass(kw_only=True)
+class Resampling:
+    """The handler of resampling jobs."""
+
+    arrays: Arrays
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set it, and computations end at their next block."""
+    lost: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the device failed."""
+    fault: DeviceLost | None = None
+
+    async def __call__(self, job: Job) -> bytes:
+        """Answer one job.
+
+        Raises:
+            MalformedMessage: the bytes are no job, or not the one whose id they go under.
+            JobFailed: it cannot be computed; or it was interrupted or the device failed, then to be retried.
+        """
+        try:
+            asked = decode_job(job.data)
+        except ValueError as error:
+            raise MalformedMessage(str(error)) from error
+        if job_id(asked) != job.job_id:
+            raise MalformedMessage(f"the job's id is {job.job_id}, but its content's is {job_id(asked)}")
+        try:
+            return await anyio.to_thread.run_sync(
+                lambda: encode(compute(asked, self.arrays, checkpoint=self._checkpoint))
+            )
+        except Interrupted as error:
+            raise JobFailed(str(error), retry=True) from error
+        except ValueError as error:
+            raise JobFailed(str(error)) from error
+        except self.arrays.exhausted as error:
+            raise JobFailed(
+                f"memory does not suffice for {len(asked.values)} rows and {asked.resamples} resamples; "
+                "ask for fewer in one job"
+            ) from error
+        except self.arrays.lost as error:
+            self.fault = DeviceLost(self.arrays.device, str(error))
+            self.lost.set()
+            raise JobFailed(str(self.fault), retry=True) from error
+
+    def _checkpoint(self) -> None:
+        if self.stopping.is_set():
+            raise Interrupted
+
+
+async def serve(url: str, arrays: Arrays, *, slots: int = 1) -> None:
+    """Work until SIGTERM or SIGINT; then running jobs get a moment to end, and the others go back at once.
+
+    Raises:
+        BusUnavailable: nothing answers at the address.
+        DeviceLost: the GPU failed.
+    """
+    handler = Resampling(arrays=arrays)
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with await connect(url, name="gpu_workers") as bus:
+            await ensure_streams(bus)
+            worker = Worker(bus, [KIND], handler, slots=slots)
+
+            async def until_signal() -> None:
+                async for _ in signals:
+                    worker.stop()
+                    await anyio.sleep(GRACE)
+                    handler.stopping.set()
+                    return
+
+            async def until_lost() -> None:
+                await handler.lost.wait()
+                worker.stop()
+
+            _log.info("worker started", bus=bus.url, library=arrays.name, slots=slots)
+            async with anyio.create_task_group() as group:
+                group.start_soon(until_signal)
+                group.start_soon(until_lost)
+                await worker.run()
+                group.cancel_scope.cancel()
+    _log.info("worker stopped", jobs=worker.settled)
+    if handler.fault is not None:
+        raise handler.fault
