@@ -119,7 +119,7 @@ def _instruction(directory: Path, *, task: str) -> str:
 
 
 def _solution_files(named: tuple[str, ...] | None, files: dict[str, str], *, task: str) -> tuple[str, ...]:
-    """Check the solution files that task.toml names, or find them: all Python files that are no tests."""
+    """Check the solution files that task.toml names, or find all Python files that are no tests."""
     if named is None:
         found = tuple(path for path in files if path.endswith(".py") and not is_test_path(path))
         if not found:
@@ -129,7 +129,7 @@ def _solution_files(named: tuple[str, ...] | None, files: dict[str, str], *, tas
                 task=task,
             )
         return found
-    paths = tuple(check_relative(path, task=task, shown=DESCRIPTION) for path in named)
+    paths = tuple(dict.fromkeys(check_relative(path, task=task, shown=DESCRIPTION) for path in named))
     if not paths:
         raise InvalidFileError(
             "`solution_files` is empty; leave it out to mean all", task=task, path=DESCRIPTION
@@ -151,7 +151,7 @@ def _solution_files(named: tuple[str, ...] | None, files: dict[str, str], *, tas
 def _hidden_spec(
     described: TaskFile, tests: TestSpec, files: dict[str, str], hidden: dict[str, str], *, task: str
 ) -> TestSpec:
-    """How the hidden tests run: like the visible ones, but only the hidden files, unless task.toml differs."""
+    """How the hidden tests run: like the visible ones, but those files only, unless task.toml differs."""
     if hidden and tests.runner != "command":
         tests = msgspec.structs.replace(tests, paths=tests_below(hidden, ("tests",)))
     spec = read_spec(tests, described.hidden_tests or {}, "hidden_tests", task=task, shown=DESCRIPTION)
