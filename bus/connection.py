@@ -1,6 +1,7 @@
 """A connection to the bus: publish, request, subscribe, serve."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -189,13 +190,7 @@ class Bus:
         Raises:
             BusUnavailable, RequestTimeout.
         """
-        if not self.connected:
-            raise BusUnavailable(self.url, "reconnecting")
-        try:
-            async with asyncio.timeout(timeout):
-                await self.guarded(self.client.flush(timeout=max(1, int(timeout))))
-        except TimeoutError:
-            raise RequestTimeout("PING", timeout) from None
+        await self._inbox.round_trip(timeout)
 
     async def guarded(self, call: Awaitable[T]) -> T:
         """A call of nats-py's, with its errors about the connection as ours; JetStream's own go through."""
@@ -210,15 +205,17 @@ class Bus:
         except NatsTimeoutError as error:
             raise RequestTimeout("$JS.API", 5.0) from error
 
-    def spawn(self, work: Awaitable[None]) -> None:
+    def spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run something in the background until it ends or the bus is closed; an error is logged."""
+        if self._link.closing:
+            return
 
         async def run() -> None:
             try:
-                await work
+                await work()
             except BusError as error:
                 _log.warning("background work failed", error=str(error))
-            except Exception:  # noqa: BLE001 (whatever the background does)
+            except Exception:
                 _log.exception("background work failed")
 
         task = asyncio.create_task(run())
@@ -226,13 +223,16 @@ class Bus:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Cancel the handlers and close; takes two seconds at most, whatever the server does."""
+        """Cancel the handlers and close; takes three seconds at most, whatever the server does."""
+        self._link.closing = True
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         with anyio.CancelScope(shield=True):
             if tasks:
                 await asyncio.wait(tasks, timeout=1.0)
+            with contextlib.suppress(BusError):
+                await self.flush(1.0)
             await self._link.close()
         self._inbox.fail_all(BusUnavailable(self.url, "the connection was closed by this process"))
 

@@ -18,8 +18,6 @@ BusError
 ```
 """
 
-# ruff: noqa: N818 - the names say what happened, as anyio's and httpx's do; the root says that it is an error
-
 from pathlib import Path
 
 
@@ -33,12 +31,12 @@ class BusUnavailable(BusError):
     In the second case the outcome is unknown: repeat what is idempotent.
     """
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(
+        self, url: str, reason: str, remedy: str = "Is it running? Start it with `python -m bus serve`"
+    ) -> None:
         self.url = url
         self.reason = reason
-        super().__init__(
-            f"no connection to the bus at {url}: {reason}. Is it running? Start it with `python -m bus serve`"
-        )
+        super().__init__(f"no connection to the bus at {url}: {reason}. {remedy}")
 
 
 class ServerFailed(BusError):

@@ -52,20 +52,33 @@ class Inbox:
             RequestTimeout: no reply came in time.
             BusUnavailable: there is no connection, or it ended.
         """
+        reply = await self._wait(subject, timeout, lambda to: self._send(subject, data, to, headers))
+        if reply.headers is not None and reply.headers.get("Status") == _NO_RESPONDERS and not reply.data:
+            raise NoResponder(subject)
+        return reply
+
+    async def round_trip(self, timeout: float) -> None:
+        """Send a message to ourselves and wait for it: all that was sent before has reached the server.
+
+        nats-py's `flush` does not say so: its ping overtakes what is still to be sent.
+
+        Raises:
+            RequestTimeout, BusUnavailable.
+        """
+        await self._wait("the way to the server", timeout, lambda to: self._send(to, b"", "", {}))
+
+    async def _wait(self, subject: str, timeout: float, send: Callable[[str], Awaitable[None]]) -> Msg:
         self._count += 1
         token = f"{self._count:x}"
         waiting: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         self._waiting[token] = waiting
         try:
             async with asyncio.timeout(timeout):
-                await self._send(subject, data, self._prefix + token, headers)
-                reply = await waiting
+                await send(self._prefix + token)
+                return await waiting
         except TimeoutError:
             raise RequestTimeout(subject, timeout) from None
         finally:
             del self._waiting[token]
             if waiting.done() and not waiting.cancelled():
                 waiting.exception()  # seen, even where sending failed first
-        if reply.headers is not None and reply.headers.get("Status") == _NO_RESPONDERS and not reply.data:
-            raise NoResponder(subject)
-        return reply

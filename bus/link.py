@@ -75,7 +75,10 @@ class Link:
         self.client = Client()
         self._interests: list[Interest] = []
         self._up = asyncio.Event()
-        self._closing = False
+        self._refused = asyncio.Event()
+        self.closing = False
+        """Set first of all when it is to end: what comes back then is not wanted."""
+        self._closed = False
         self._lost = False
         self._lost_at = 0.0
         self._last_error = ""
@@ -84,12 +87,7 @@ class Link:
     @property
     def connected(self) -> bool:
         """Whether the connection stands."""
-        return self.client.is_connected and not self._closing
-
-    @property
-    def closing(self) -> bool:
-        """Whether `close` was called."""
-        return self._closing
+        return self.client.is_connected and not self.closing
 
     async def open(self, deadline: float) -> None:
         """Connect; tries for `deadline` seconds.
@@ -97,21 +95,31 @@ class Link:
         Raises:
             BusUnavailable: nothing answers, or the secret does not fit.
         """
+        connecting = asyncio.create_task(self._connect())
+        refused = asyncio.create_task(self._refused.wait())
         try:
-            async with asyncio.timeout(deadline):
-                await self._connect()
-        except TimeoutError:
-            await self._drop_client()
-            reason = self._last_error or "nothing answers"
-            raise BusUnavailable(public(self.url), f"{reason} (tried for {deadline:g} s)") from None
-        except BaseException:
-            await self._drop_client()
-            raise
+            await asyncio.wait({connecting, refused}, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                return connecting.result()
+            if refused.done():
+                raise BusUnavailable(
+                    public(self.url),
+                    "the secret was refused",
+                    "The address with the right one is in <store>/bus/url",
+                )
+            reason = f"{self._last_error or 'nothing answers'} (tried for {deadline:g} s)"
+            raise BusUnavailable(public(self.url), reason)
+        finally:
+            refused.cancel()
+            if not self.connected:
+                connecting.cancel()
+                await asyncio.wait({connecting})
+                await self._drop_client()
 
     async def wait_up(self) -> None:
         """Return when the connection stands."""
         while not self.connected:
-            if self._closing:
+            if self.closing:
                 raise BusUnavailable(public(self.url), "the connection was closed by this process")
             self._up.clear()
             await self._up.wait()
@@ -133,21 +141,16 @@ class Link:
         with contextlib.suppress(ValueError):
             self._interests.remove(interest)
 
-    async def close(self, patience: float = 2.0) -> None:
+    async def close(self, patience: float = 1.0) -> None:
         """Close, within `patience` seconds and a little. Harmless when repeated."""
-        if self._closing:
+        if self._closed:
             return
-        was_connected = self.connected
-        self._closing = True
+        self._closed = self.closing = True
         self._up.set()
         if self._reviving is not None:
             self._reviving.cancel()
             await asyncio.wait([self._reviving])
-        if was_connected:
-            with contextlib.suppress(NatsError, TimeoutError, OSError):
-                async with asyncio.timeout(patience / 2):
-                    await self.client.flush()
-        await self._drop_client(patience / 2)
+        await self._drop_client(patience)
 
     async def _connect(self) -> None:
         options: dict[str, Any] = {  # nats-py calls seconds integers; fractions work
@@ -166,9 +169,8 @@ class Link:
         }
         while True:
             self.client = client = Client()
-            connecting = asyncio.ensure_future(client.connect(**options))
             try:
-                await connecting
+                await client.connect(**options)
             except NatsError as error:
                 self._last_error = str(error)
                 await asyncio.sleep(RECONNECT_WAIT)
@@ -195,13 +197,15 @@ class Link:
                 _log.warning("messages dropped: too slow", subject=error.subject, dropped=self.dropped)
             return
         self._last_error = str(error) or type(error).__name__
+        if "authorization" in self._last_error.lower():
+            self._refused.set()
         if self.client.is_connected:
             _log.warning("error on the connection", error=self._last_error, kind=type(error).__name__)
         else:
             _log.debug("not connected", error=self._last_error)
 
     async def _on_lost(self) -> None:
-        if self._closing or self._lost:
+        if self.closing or self._lost:
             return
         self._lost = True
         self._up.clear()
@@ -218,12 +222,12 @@ class Link:
             hook()
 
     async def _on_closed(self) -> None:
-        if not self._closing and (self._reviving is None or self._reviving.done()):
+        if not self.closing and (self._reviving is None or self._reviving.done()):
             self._reviving = asyncio.create_task(self._revive())
 
     async def _revive(self) -> None:
         _log.warning("the server ended the connection; opening another", error=str(self.client.last_error))
-        while not self._closing:
+        while not self.closing:
             try:
                 await self._connect()
             except (NatsError, OSError) as error:  # lost again while subscribing

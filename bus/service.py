@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 import structlog
@@ -43,7 +44,7 @@ async def subscribe(
     async def run(message: Msg) -> None:
         try:
             await handler(message)
-        except Exception as error:  # noqa: BLE001 (whatever a handler raises)
+        except Exception as error:
             _report(error, message.subject)
             await dead_letter(bus, place, message.data, reason=_reason(error), subject=message.subject)
         finally:
@@ -51,7 +52,7 @@ async def subscribe(
 
     async def take(message: Msg) -> None:
         await free.acquire()
-        bus.spawn(run(message))
+        bus.spawn(partial(run, message))
 
     return await bus.listen(subject, take, queue=queue)
 

@@ -217,7 +217,7 @@ class Worker:
             if not error.retry:
                 return Failed(reason=error.reason, kind="refused")
             reason = error.reason
-        except Exception as error:  # noqa: BLE001 (whatever a handler raises)
+        except Exception as error:
             if is_malformed(error):
                 return Failed(reason=str(error), kind="malformed")
             reason = f"{type(error).__name__}: {error}"
