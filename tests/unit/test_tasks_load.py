@@ -1,5 +1,6 @@
 """Tasks and suites from disk: what is taken, and how each kind of mistake in them is named."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -440,6 +441,14 @@ def test_suite_digest(make: Callable[..., Path]) -> None:
     assert digest("b", suite_files("mug-1", "cup-1", toml=named)) == first
     assert digest("c", suite_files("cup-1", "mug-1", toml=named + "[split]\npractice = 0.5\n")) != first
     assert digest("d", suite_files("cup-1", toml=named)) != first
+
+
+def test_the_documented_examples_load(make: Callable[..., Path]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "suites.md").read_text()
+    task, suite = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    loaded = load_suite(make(suite_files("cup-1", toml=suite) | {"tasks/cup-1/task.toml": task}))
+    assert not loaded.faulty
+    assert loaded.practice[0].task.budget == Budget(model_calls=12, lines=50_000)
 
 
 def test_errors_are_one_tree() -> None:
