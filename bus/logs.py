@@ -30,11 +30,11 @@ def configure(service: str = "", *, file: TextIO | None = None) -> None:
         ValueError: `RATCHET_LOG` or `RATCHET_LOG_LEVEL` holds a word that is not known.
     """
     style = os.environ.get("RATCHET_LOG", "console").lower()
-    level_name = os.environ.get("RATCHET_LOG_LEVEL", "info").upper()
+    level_name = os.environ.get("RATCHET_LOG_LEVEL", "info")
     levels = logging.getLevelNamesMapping()
     if style not in {"console", "json"}:
         raise ValueError(f"RATCHET_LOG is {style!r}; set it to console or json")
-    if level_name not in levels:
+    if level_name.upper() not in levels:
         raise ValueError(f"RATCHET_LOG_LEVEL is {level_name!r}; set it to debug, info, warning or error")
     stream = file if file is not None else sys.stderr
     renderer: Processor = (
@@ -78,7 +78,7 @@ def configure(service: str = "", *, file: TextIO | None = None) -> None:
     for old in [h for h in root.handlers if isinstance(h.formatter, structlog.stdlib.ProcessorFormatter)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(levels[level_name])
+    root.setLevel(levels[level_name.upper()])
     structlog.contextvars.clear_contextvars()
     if service:
         structlog.contextvars.bind_contextvars(service=service)

@@ -180,14 +180,14 @@ def test_a_long_job_stays_with_its_worker(tmp_path: Path) -> None:
     async def long(_: Job) -> bytes:
         nonlocal begun
         begun += 1
-        await anyio.sleep(1.5)
+        await anyio.sleep(1.0)
         return b"long"
 
     async def main() -> None:
         async with (
             running_bus(tmp_path) as (_, bus),
-            at_work(bus, long, ack_wait=0.5),
-            at_work(bus, long, ack_wait=0.5),
+            at_work(bus, long, ack_wait=0.4),
+            at_work(bus, long, ack_wait=0.4),
         ):
             assert await JobQueue(bus).collect("episode", {"a": b""}) == {"a": Done(data=b"long")}
             assert begun == 1
