@@ -9,8 +9,6 @@ AgentError
 """
 
 
-
-
 class AgentError(Exception):
     """The root of every error that an agent raises."""
 

@@ -1,6 +1,5 @@
 """The process around an agent: options, logs, the connection, signals; the same for every role."""
 
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -42,7 +41,6 @@ def agent_command(role: str, serve: "Callable[[str, str], Awaitable[None]]", doc
         from bus.errors import BusError
         from eventstore.errors import LedgerError
 
-        follow_parent()
         logs.configure(role)
         traces.configure(role)
         try:
@@ -71,20 +69,3 @@ async def _until_signal(serve: "Callable[[str, str], Awaitable[None]]", url: str
             async for _ in signals:
                 tasks.cancel_scope.cancel()
                 break
-
-
-def follow_parent() -> None:
-    """End with the supervisor, however it ends: it holds the other end of the pipe named by RATCHET_LIFELINE."""
-    lifeline = os.environ.get("RATCHET_LIFELINE")
-    if not lifeline:
-        return
-    import threading
-
-    def watch() -> None:
-        with os.fdopen(int(lifeline), "rb", buffering=0) as pipe:
-            pipe.read(1)  # returns when the other end is gone
-        os.kill(os.getpid(), signal.SIGTERM)
-        threading.Event().wait(5.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="lifeline").start()

@@ -102,7 +102,7 @@ class Transcript:
         edit.report = report
         edit.fixed, edit.broken = sorted(was - now), sorted(now - was)
         edit.effect = "broke" if edit.broken else "helped" if edit.fixed else "useless"
-        self.done = not now
+        self.done = self.done or not now
         self.answer(f"edit applied: {edit.path}:{edit.line}", self.summary(report))
 
     def settle(self):
@@ -113,9 +113,10 @@ class Transcript:
             return
         if edit.fixed and not edit.broken:
             self.notes += [f"fixed: {name}" for name in edit.fixed]
-        if self.done or edit.keep:
+        passes = not self.failing(edit.report)
+        if passes or edit.keep:
             self.report = edit.report
-            if not self.done:
+            if not passes:
                 self.notes.append("edit kept")
                 self.notes.append(self.shown(edit.path))
         else:

@@ -7,7 +7,7 @@ import msgspec
 
 from agents.work import Desk
 from bus import traces
-from bus.jobs import Done
+from bus.results import Done
 from contracts.gate import ArmScores
 from contracts.jobs import EpisodeJob, EpisodeResult
 from contracts.lineage import Campaign

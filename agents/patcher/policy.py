@@ -8,7 +8,7 @@ from agents.patcher.changes import CannotApply, CannotCompile, apply_change, che
 from agents.work import LineageWork as Work
 from contracts import events as e
 from contracts.envelope import blob_hash, tree_bytes
-from eventstore.trees import diff_trees
+from eventstore.trees import diff_file
 
 
 class Patcher:
@@ -46,7 +46,7 @@ class Patcher:
                 candidate=candidate.number,
                 parent=work.round.tree,
                 tree=stored,
-                patch=diff_trees(parent, tree),
+                patch=_diff(parent, tree),
             )
         ]
 
@@ -58,3 +58,9 @@ class Patcher:
             stage=stage,  # type: ignore[arg-type]  # one of the contract's words
             reason=reason[:2000],
         )
+
+
+def _diff(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> str:
+    """A unified diff over all files that differ."""
+    changed = [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
+    return "".join(diff_file(path, old.get(path), new.get(path)) for path in changed)

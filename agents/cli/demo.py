@@ -1,0 +1,50 @@
+"""`ratchet demo`: a short campaign that shows the whole loop; what `make demo` runs."""
+
+from pathlib import Path
+
+import click
+
+from agents.cli.common import json_option, store_option
+
+SECONDS = 170.0
+
+
+@click.command()
+@click.option("--seed", type=int, default=1, show_default=True, help="What all randomness follows from.")
+@click.option("--rounds", type=click.IntRange(1), default=8, show_default=True, help="Rounds at the most.")
+@click.option(
+    "--seconds", type=click.FloatRange(10), default=SECONDS, show_default=True, help="Time to spend."
+)
+@store_option
+@json_option
+def demo(seed: int, rounds: int, seconds: float, store: Path, as_json: bool) -> None:
+    """Run a short campaign on the built-in suite `repair`, from the naive seed to a report (about three minutes).
+
+    Every demo gets a store of its own below STORE; one that was interrupted is resumed.
+    """
+    from agents.cli.run import run_campaign
+    from agents.tasks.suite import load_suite
+    from contracts.gate import GateSettings
+    from contracts.settings import CampaignSettings, Limits
+
+    settings = CampaignSettings(
+        rounds=rounds,
+        seed=seed,
+        gate=GateSettings(candidates=4, race_seeds=2, confirm_seeds=6),
+        release_seeds=8,
+        null_every=0,
+        limits=Limits(seconds=seconds),
+    )
+    folder = _folder(store / "demos", seed)
+    click.echo(f"store: {folder}", err=True)
+    run_campaign(load_suite("repair"), settings, store=folder, as_json=as_json)
+
+
+def _folder(base: Path, seed: int) -> Path:
+    """The last demo of this seed if it has not written its report, else a new folder."""
+    number = 1
+    while (base / f"seed-{seed}-{number}").exists():
+        if not (base / f"seed-{seed}-{number}" / "report" / "report.md").exists():
+            break
+        number += 1
+    return base / f"seed-{seed}-{number}"

@@ -1,0 +1,140 @@
+"""`ratchet eval`: the score of one harness on a suite, on this machine, without a campaign."""
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from agents.cli.common import FAILED, INTERRUPTED, UNAVAILABLE, USAGE, fail, json_option, store_option
+
+
+@click.command(name="eval")
+@click.argument("suite")
+@click.option(
+    "--harness", default="head", show_default=True, help="seed, head, or a hash (6 characters or more)."
+)
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds a task.")
+@click.option("--salt", default="", help="Other words, other seeds.")
+@click.option(
+    "--part",
+    type=click.Choice(["all", "practice", "sealed"]),
+    default="all",
+    show_default=True,
+    help="Which part of the suite.",
+)
+@click.option("--lineage", default="main", show_default=True, help="Name of the harness's lineage.")
+@click.option("--test", "command", default="", help="Test command of a bare directory, as one string.")
+@click.option("--processes", type=click.IntRange(1), default=None, help="Executors  [default: one a core]")
+@click.option(
+    "--no-sandbox", is_flag=True, help="Run hostile code unprotected. Only on a machine made for it."
+)
+@store_option
+@json_option
+def evaluate(
+    suite: str,
+    harness: str,
+    seeds: int,
+    salt: str,
+    part: str,
+    lineage: str,
+    command: str,
+    processes: int | None,
+    no_sandbox: bool,
+    store: Path,
+    as_json: bool,
+) -> None:
+    """Score a harness on SUITE (a built-in suite, or a directory of tasks): mean score, and how much is solved.
+
+    Exit codes: 0 done, 1 a fault, 2 wrong usage or input, 3 no sandbox, 130 interrupted.
+    """  # fmt: skip
+    import shlex
+
+    from agents.cli.harness import HarnessUnknown, choose
+    from agents.executor.local import LocalExecutors
+    from agents.models.store import embedded_model
+    from agents.sandbox import SandboxFault, SandboxUnavailable
+    from agents.tasks.errors import TaskError
+    from agents.tasks.suite import load_suite
+    from contracts.jobs import EpisodeJob, EpisodeResult
+    from contracts.statistics import cluster_interval, derive_seed
+    from eventstore.errors import LedgerError
+
+    try:
+        loaded = load_suite(suite, command=shlex.split(command) or None)
+        chosen = choose(store, harness, lineage)
+    except (TaskError, HarnessUnknown, LedgerError) as error:
+        fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
+    for name, reason in loaded.faulty:
+        click.echo(f"Warning: task {name} is left out: {reason}", err=True)
+    tasks = {
+        "all": (*loaded.practice, *loaded.sealed), "practice": loaded.practice, "sealed": loaded.sealed
+    }[part]  # fmt: skip
+    if not tasks:
+        fail(f"the suite {loaded.name} has no {part} tasks", code=USAGE, as_json=as_json)
+    fingerprint = embedded_model(chosen.counts).fingerprint
+    keys = [derive_seed("eval", salt, index) for index in range(seeds)]
+    jobs = [
+        EpisodeJob(
+            task=task.digest, task_id=task.task.id, tree=chosen.tree, seed=key, fingerprint=fingerprint
+        )
+        for task in tasks
+        for key in keys
+    ]
+    results: dict[tuple[str, str], EpisodeResult] = {}
+    known = {task.digest: task for task in tasks}
+    started = time.monotonic()
+    try:
+        with LocalExecutors(
+            chosen.counts, chosen.files, known, processes=processes, unsafe=no_sandbox
+        ) as pool, click.progressbar(
+            length=len(jobs), label="episodes", file=click.get_text_stream("stderr"), hidden=as_json
+        ) as bar:  # fmt: skip
+            for result in pool.run(jobs):
+                results[result.task_id, result.seed] = result
+                bar.update(1)
+    except KeyboardInterrupt:
+        fail("interrupted; an evaluation keeps nothing, run it again", code=INTERRUPTED, as_json=as_json)
+    except SandboxUnavailable as error:
+        fail(str(error), code=UNAVAILABLE, kind="SandboxUnavailable", as_json=as_json)
+    except SandboxFault as error:
+        fail(f"the infrastructure failed, so there is no score: {error}", code=FAILED, as_json=as_json)
+    rows = [[results[task.task.id, key] for key in keys] for task in tasks]
+    flat = [result for row in rows for result in row]
+    summary = {
+        "suite": loaded.name,
+        "harness": chosen.tree,
+        "model_fingerprint": fingerprint,
+        "tasks": len(tasks),
+        "seeds": seeds,
+        "score": round(sum(r.score for r in flat) / len(flat), 6),
+        "solved": round(sum(r.solved for r in flat) / len(flat), 6),
+        "cost": round(sum(r.usage.cost for r in flat), 6),
+        "episodes": len(flat),
+    }
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    _show(rows, summary, time.monotonic() - started)
+    if len({task.task.package for task in tasks}) > 1:
+        interval = cluster_interval(
+            [[r.score for r in row] for row in rows], [t.task.package for t in tasks], key="eval"
+        )
+        click.echo(f"score {summary['score']:.3f}  [{interval.low:.3f}, {interval.high:.3f}] over packages")
+
+
+def _show(rows: list[list["EpisodeResult"]], summary: dict[str, object], seconds: float) -> None:  # type: ignore[name-defined]  # noqa: F821
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("task", "score", "solved", "outcomes", box=None)
+    for row in rows:
+        mean = sum(r.score for r in row) / len(row)
+        solved = sum(r.solved for r in row)
+        words = ", ".join(sorted({r.outcome for r in row}))
+        table.add_row(row[0].task_id, f"{mean:.2f}", f"{solved}/{len(row)}", words)
+    Console().print(table)
+    click.echo(
+        f"\n{summary['suite']}: harness {str(summary['harness'])[:12]}, {summary['episodes']} episodes in {seconds:.0f} s"
+    )
+    click.echo(f"solved {summary['solved']:.1%} of task-seeds, cost ${summary['cost']:.2f}")

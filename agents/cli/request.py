@@ -1,0 +1,134 @@
+"""Asking for a campaign: the suite, the seed harness and the model go into the ledger, then the request itself."""
+
+from pathlib import Path
+
+import msgspec
+
+import contracts
+from agents.models.shared import ensure_model
+from agents.tasks.suite import Suite
+from contracts import events as e
+from contracts.envelope import NewEvent
+from contracts.lineage import Campaign, Lineage, fold
+from contracts.settings import CampaignSettings, SuiteManifest, TaskRef
+from contracts.tasks import GradedTask
+from eventstore import trees
+from eventstore.client import LedgerClient
+from eventstore.errors import Conflict
+
+
+class CampaignUnderWay(Exception):
+    """Raised when a campaign with other settings has not ended yet."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign = campaign
+        done, total = campaign.rounds_done, campaign.settings.rounds
+        super().__init__(
+            f"campaign {campaign.id} ({done} of {total} rounds done) is under way with other settings. "
+            "Resume it with the settings that it was started with, give --abandon to end it, "
+            "or use another --store"
+        )
+
+
+def seed_folder() -> Path:
+    """The seed harness that travels beside the import packages."""
+    return Path(contracts.__file__).parent.parent / "harness"
+
+
+def seed_files() -> dict[str, bytes]:
+    """The files of the seed harness."""
+    files = trees.collect(seed_folder())
+    return {path: data for path, data in files.items() if "__pycache__" not in path and path != "py.typed"}
+
+
+async def lineage_state(ledger: LedgerClient, name: str) -> Lineage:
+    """A lineage, folded from nothing."""
+    state = Lineage()
+    while True:
+        page = await ledger.read(f"lineage/{name}", after=state.version)
+        for envelope in page.events:
+            state = fold(state, envelope)
+        if not page.more:
+            return state
+
+
+async def ensure_lineage(ledger: LedgerClient, name: str, *, actor: str) -> Lineage:
+    """The lineage; begun with the seed harness if it is not there yet."""
+    state = await lineage_state(ledger, name)
+    if state.head:
+        return state
+    seeded = e.HarnessSeeded(tree=await trees.put_tree(ledger, seed_files()))
+    stream = f"lineage/{name}"
+    new = e.encode(seeded, duty=f"{stream}/seed", index=0, actor=actor, correlation=stream)
+    try:
+        await ledger.append(stream, 0, [new])
+    except Conflict:
+        pass  # somebody else began it in this moment
+    return await lineage_state(ledger, name)
+
+
+async def put_task(ledger: LedgerClient, graded: GradedTask) -> TaskRef:
+    """Store a task, with what grades it, and answer its reference."""
+    blob = await ledger.put(msgspec.json.encode(graded))
+    return TaskRef(id=graded.task.id, package=graded.task.package, blob=blob)
+
+
+async def request_campaign(
+    ledger: LedgerClient,
+    suite: Suite,
+    settings: CampaignSettings,
+    *,
+    lineage: str = "main",
+    actor: str = "operator",
+    abandon: bool = False,
+) -> tuple[Campaign, bool]:
+    """Begin a campaign, or find the one that was begun with the same settings and has not ended.
+
+    Returns:
+        The campaign, and whether it is resumed.
+
+    Raises:
+        CampaignUnderWay: one with other settings has not ended.
+    """
+    model = await ensure_model(ledger, actor=actor)
+    stream = f"lineage/{lineage}"
+    manifest = SuiteManifest(
+        name=suite.name,
+        digest=suite.digest,
+        practice=tuple([await put_task(ledger, graded) for graded in suite.practice]),
+        sealed=tuple([await put_task(ledger, graded) for graded in suite.sealed]),
+    )
+    while True:
+        state = await ensure_lineage(ledger, lineage, actor=actor)
+        current = state.campaign
+        new = []
+        if current is not None and current.status != "finished":
+            if current.settings == settings and current.suite.digest == suite.digest:
+                return current, True
+            if not abandon:
+                raise CampaignUnderWay(current)
+            new.append(_abandoned(state, current, actor))
+        name = f"{suite.name}-s{settings.seed}-c{state.campaigns + 1}"
+        requested = e.CampaignRequested(
+            campaign=name, settings=settings, suite=manifest, fingerprint=model.fingerprint
+        )
+        new.append(e.encode(requested, duty=f"{name}/request", index=0, actor=actor, correlation=name))
+        try:
+            await ledger.append(stream, state.version, new)
+        except Conflict:
+            continue
+        found = (await lineage_state(ledger, lineage)).campaign
+        if found is None:
+            raise RuntimeError("the ledger does not show the campaign that it stored")
+        return found, False
+
+
+def _abandoned(state: Lineage, campaign: Campaign, actor: str) -> NewEvent:
+    event = e.CampaignFinished(
+        campaign=campaign.id,
+        reason="abandoned by the operator",
+        tree=state.head,
+        fingerprint=campaign.fingerprint,
+        spent=campaign.spent,
+    )
+    return e.encode(event, duty=f"{campaign.id}/abandon", index=0, actor=actor, correlation=campaign.id)

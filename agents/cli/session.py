@@ -1,0 +1,49 @@
+"""A ledger to write to: the running service's where there is one, else the file itself."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bus.connection import Bus, connect
+from bus.errors import BusError, BusUnavailable
+from bus.server import read_url
+from eventstore.client import LedgerClient
+from eventstore.errors import LedgerUnavailable
+from eventstore.sqlite import SqliteStore
+
+
+async def running_bus(store: Path, bus: str = "", *, name: str = "ratchet") -> Bus | None:
+    """A connection to the bus that serves a store, if one does."""
+    url = bus or read_url(store)
+    if not url:
+        return None
+    try:
+        return await connect(url, name=name, deadline=10.0 if bus else 1.0)
+    except BusUnavailable:
+        if bus:
+            raise
+        return None
+
+
+@asynccontextmanager
+async def writable_ledger(store: Path, bus: str = "") -> AsyncIterator[Any]:
+    """A ledger that takes appends. Its file must exist already when no service runs.
+
+    Raises:
+        LedgerError: there is no store, or it cannot be written.
+    """
+    connection = await running_bus(store, bus)
+    if connection is not None:
+        async with connection:
+            client = LedgerClient(connection, patience=5.0)
+            try:
+                await client.streams("lineage/")
+            except (LedgerUnavailable, BusError):
+                if bus:
+                    raise
+            else:
+                yield client
+                return
+    async with SqliteStore.open(store) as opened:
+        yield opened

@@ -1,0 +1,96 @@
+"""Episodes without a bus: a few processes on this machine, for commands that answer at once and keep nothing."""
+
+import os
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Any, Self
+
+from agents.executor.episode import Reports, run_episode
+from agents.models.store import embedded_model
+from agents.sandbox import Sandbox, SandboxFault
+from contracts.chat import Model
+from contracts.jobs import EpisodeJob, EpisodeResult
+from contracts.tasks import GradedTask
+
+_TRIES = 2
+"""A failure of the infrastructure is no score: the episode runs once more before it is an error."""
+
+
+class _Worker:
+    """What a process keeps between episodes."""
+
+    model: Model
+    reports: Reports
+    tree: Mapping[str, bytes]
+    tasks: Mapping[str, GradedTask]
+
+
+def _begin(
+    counts: bytes, tree: Mapping[str, bytes], tasks: Mapping[str, GradedTask], unsafe: bool, parent: int
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if os.getppid() != parent:
+        os._exit(1)
+    _Worker.model = embedded_model(counts)
+    _Worker.reports = Reports(Sandbox(unsafe=unsafe))
+    _Worker.tree = tree
+    _Worker.tasks = tasks
+
+
+def _episode(job: EpisodeJob) -> EpisodeResult:
+    for attempt in range(_TRIES):
+        try:
+            return run_episode(job, _Worker.tasks[job.task], _Worker.tree, _Worker.model, _Worker.reports)
+        except SandboxFault:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+class LocalExecutors:
+    """A pool of executor processes for one harness and some tasks, named by their digest."""
+
+    def __init__(
+        self,
+        counts: bytes,
+        tree: Mapping[str, bytes],
+        tasks: Mapping[str, GradedTask],
+        *,
+        processes: int | None = None,
+        unsafe: bool = False,
+    ) -> None:
+        self.count = processes or max(1, len(os.sched_getaffinity(0)))
+        self._pool = ProcessPoolExecutor(
+            self.count,
+            mp_context=get_context("spawn"),
+            initializer=_begin,
+            initargs=(counts, dict(tree), dict(tasks), unsafe, os.getpid()),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        processes: dict[int, Any] = dict(self._pool._processes or {})  # noqa: SLF001 - there is no public way
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes.values():
+            process.terminate()
+        for process in processes.values():
+            process.join(5)
+
+    def run(self, jobs: Iterable[EpisodeJob]) -> Iterator[EpisodeResult]:
+        """Results as they come, in no order. Raises what an episode raised."""
+        waiting: set[Future[EpisodeResult]] = set()
+        for job in jobs:
+            waiting.add(self._pool.submit(_episode, job))
+            if len(waiting) >= 8 * self.count:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
