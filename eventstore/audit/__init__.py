@@ -1,0 +1,1 @@
+"""What people read of a ledger, from its file alone: history, replay, checks, reports."""

@@ -1,0 +1,173 @@
+"""Living through a lineage again: its state at any point, and whether all of it fits together."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from contracts import events as e
+from contracts.envelope import Envelope
+from contracts.lineage import Lineage, fold, state_hash
+from contracts.record import Record
+from eventstore.audit.archive import Source, opened
+from eventstore.audit.history import PREFIX, fold_or_blame, lineage_events
+from eventstore.audit.verdicts import VERDICTS, examine
+
+MOST_MISFITS = 100
+"""Misfits that a report lists; the rest is only counted."""
+
+
+class Misfit(Record):
+    """An event that does not follow from what was before it."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    reason: str
+
+
+class CheckReport(Record):
+    """What living through every lineage again has shown."""
+
+    streams: int
+    events: int
+    hashes: int
+    """State hashes that were compared."""
+    verdicts: int
+    """Verdicts that were computed again."""
+    unknown: int = 0
+    """Events that this version could not understand; they are kept, and have no effect."""
+    misfits: tuple[Misfit, ...] = ()
+    more_misfits: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything fits."""
+        return not self.misfits
+
+    @property
+    def first(self) -> Misfit | None:
+        """The first event that does not fit."""
+        return self.misfits[0] if self.misfits else None
+
+
+def replay(store: Source, name: str = "main", to: int | None = None) -> Lineage:
+    """The state of a lineage, folded from nothing up to a position of the ledger (inclusive; None: the end).
+
+    Raises:
+        NotInLedger: there is no such lineage.
+        Tampered: an event does not follow from the one before it.
+    """
+    state = Lineage()
+    with opened(store) as archive:
+        for envelope in lineage_events(archive, name):
+            if to is not None and envelope.position > to:
+                break
+            state = fold_or_blame(state, envelope)
+    return state
+
+
+def check(store: Source) -> CheckReport:
+    """Fold every lineage from nothing; compare every state hash, and compute every verdict again."""
+    with opened(store) as archive:
+        walks = [_Walk(stream) for stream in archive.streams(PREFIX)]
+        for walk in walks:
+            walk.through(archive.events(walk.stream))
+    misfits = sorted((misfit for walk in walks for misfit in walk.misfits), key=lambda m: m.position)
+    return CheckReport(
+        streams=len(walks),
+        events=sum(walk.events for walk in walks),
+        hashes=sum(walk.hashes for walk in walks),
+        verdicts=sum(walk.verdicts for walk in walks),
+        unknown=sum(walk.state.unknown for walk in walks),
+        misfits=tuple(misfits[:MOST_MISFITS]),
+        more_misfits=max(0, len(misfits) - MOST_MISFITS),
+    )
+
+
+class _Walk:
+    """A walk through one lineage."""
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        self.state = Lineage()
+        self.asked: e.SealedQueried | None = None
+        """What the sealed tasks said last, until something was made of it."""
+        self.events = self.hashes = self.verdicts = 0
+        self.misfits: list[Misfit] = []
+
+    def through(self, envelopes: Iterable[Envelope]) -> None:
+        all_ = tuple(envelopes)
+        wanted = {event.state_version for event in map(e.decode, all_) if isinstance(event, e.RoundClosed)}
+        found: dict[int, str] = {}
+        for envelope in all_:
+            self.events += 1
+            event = e.decode(envelope)
+            self._examine(envelope, event, found)
+            try:
+                self.state = fold(self.state, envelope)
+            except Exception as error:
+                # The folds of a sound ledger raise nothing, so it is the event that does not fit.
+                self._blame(envelope, f"it cannot be folded: {error!r}")
+                return
+            if self.state.version in wanted:
+                found[self.state.version] = state_hash(self.state)
+
+    def _examine(self, envelope: Envelope, event: e.Event, found: dict[int, str]) -> None:
+        if not envelope.sound:
+            self._blame(envelope, "its fields do not have the hash that it names")
+        if isinstance(event, VERDICTS):
+            self.verdicts += 1
+        try:
+            reason = examine(event, self.state)
+        except Exception as error:
+            # Scores of a wrong shape, candidates that nobody planned: whatever it is, nothing follows from it.
+            reason = f"nothing follows from it: {error!r}"
+        reason = reason or self._closing(event, found) or self._releasing(event)
+        if reason:
+            self._blame(envelope, reason)
+
+    def _closing(self, event: e.Event, found: dict[int, str]) -> str | None:
+        if not isinstance(event, e.RoundClosed):
+            return None
+        self.hashes += 1
+        here = found.get(event.state_version)
+        if here is None:
+            return f"it names a state at version {event.state_version}, which was not there yet"
+        if here != event.state_hash:
+            return (
+                f"the state at version {event.state_version} has the hash {here[:16]}… when folded from "
+                f"nothing, not {event.state_hash[:16]}… as was recorded while living through it"
+            )
+        return None
+
+    def _releasing(self, event: e.Event) -> str | None:
+        if isinstance(event, e.SealedQueried):
+            self.asked = event
+        if not isinstance(event, e.HarnessReleased | e.ReleaseRefused):
+            return None
+        asked, self.asked = self.asked, None
+        if asked is None or (asked.check, asked.head.tree) != (event.check, event.tree):
+            return "a release was decided without asking the sealed tasks about this harness"
+        if asked.verdict.passed != isinstance(event, e.HarnessReleased):
+            return "the release was decided against its verdict"
+        if isinstance(event, e.HarnessReleased) and event.estimate != asked.verdict.estimate_rounded:
+            return "the release claims another effect than its verdict"
+        return None
+
+    def _blame(self, envelope: Envelope, reason: str) -> None:
+        self.misfits.append(
+            Misfit(
+                position=envelope.position,
+                stream=self.stream,
+                version=envelope.version,
+                type=envelope.type,
+                reason=reason,
+            )
+        )
+
+
+def state_facts(state: Lineage) -> dict[str, object]:
+    """A state for JSON, with its hash."""
+    facts: dict[str, object] = msgspec.to_builtins(state)
+    return {"state_hash": state_hash(state), **facts}
