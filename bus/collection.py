@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nats.aio.msg import Msg
@@ -98,7 +98,7 @@ class Collection:
 
 
 async def _each(
-    items: Iterable[tuple[str, bytes]], call: Callable[[tuple[str, bytes]], Awaitable[None]]
+    items: Sequence[tuple[str, bytes]], call: Callable[[tuple[str, bytes]], Awaitable[None]]
 ) -> None:
     """Call it with every item, in order, several at once; the first error ends all."""
     remaining = iter(items)
@@ -107,7 +107,7 @@ async def _each(
         for item in remaining:
             await call(item)
 
-    tasks = [asyncio.create_task(run()) for _ in range(_PARALLEL)]
+    tasks = [asyncio.create_task(run()) for _ in range(min(_PARALLEL, len(items)))]
     try:
         await asyncio.gather(*tasks)
     finally:

@@ -61,7 +61,11 @@ class Bus:
     async def open(self, deadline: float) -> None:
         """Connect; `connect` does this."""
         await self._link.open(deadline)
-        await self._link.listen(self._inbox.subject, self._inbox.deliver)
+        try:
+            await self._link.listen(self._inbox.subject, self._inbox.deliver)
+        except BaseException:
+            await self._link.close()
+            raise
 
     @property
     def name(self) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 
 from bus.connection import Bus
-from bus.errors import MalformedMessage, StreamFailed, WrongSequence
+from bus.errors import BusUnavailable, MalformedMessage, StreamFailed, WrongSequence
 from contracts.record import Record
 
+_NOT_READY = 503
 _WRONG_SEQUENCE = frozenset({10071, 10164})
 
 
@@ -83,6 +84,7 @@ async def store(
         raise MalformedMessage("the reply is not one of JetStream's", subject) from None
     if answer.error is not None:
         kind = WrongSequence if answer.error.err_code in _WRONG_SEQUENCE else StreamFailed
+        _raise_if_away(bus, answer.error)
         raise kind(subject, answer.error.err_code, answer.error.description)
     return Stored(stream=answer.stream, seq=answer.seq, duplicate=answer.duplicate)
 
@@ -120,5 +122,14 @@ async def manage(bus: Bus, verb: str, request: Mapping[str, Any], *, timeout: fl
     answer: dict[str, Any] = msgspec.json.decode(reply.data)
     if "error" in answer:
         problem = msgspec.convert(answer["error"], _Problem)
+        _raise_if_away(bus, problem)
         raise StreamFailed(verb, problem.err_code, problem.description)
     return answer
+
+
+def _raise_if_away(bus: Bus, problem: _Problem) -> None:
+    """A JetStream that is not ready yet is as good as none: what repeats requests shall repeat this one."""
+    if problem.code == _NOT_READY:
+        raise BusUnavailable(
+            bus.url, problem.description, "JetStream is starting, or has no room on its disk"
+        )

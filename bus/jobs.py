@@ -14,6 +14,7 @@ from bus.collection import Collection, OnResult
 from bus.connection import Bus
 from bus.errors import NoResponder, WrongSequence
 from bus.results import JobResult, decode_result, encode_result
+from bus.starts import forget_starts
 from bus.streams import ensure_streams
 from contracts.subjects import JOBS_STREAM, RESULTS_STREAM, job_subject, result_subject
 
@@ -69,6 +70,7 @@ class JobQueue:
         await jetstream.manage(
             self._bus, f"STREAM.PURGE.{RESULTS_STREAM}", {"filter": result_subject(kind, job_id)}
         )
+        await forget_starts(self._bus, kind, job_id)
 
     async def collect(
         self,

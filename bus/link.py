@@ -21,6 +21,9 @@ from nats.errors import SlowConsumerError
 
 from bus.errors import BusUnavailable
 
+STUCK_AFTER = 30.0
+"""Seconds without an attempt to reconnect after which a fresh client takes over."""
+
 RECONNECT_WAIT = 0.2
 """Seconds between attempts to reconnect, give or take half of it."""
 
@@ -44,10 +47,14 @@ class Interest:
         self.queue = queue
         self._link = link
         self._on_message = on_message
+        self._client: Client | None = None
         self._current: NatsSubscription | None = None
 
     async def attach(self, client: Client) -> None:
-        """Subscribe with a client."""
+        """Subscribe with a client, unless that is done."""
+        if self._client is client:
+            return
+        self._client = client
         self._current = await client.subscribe(self.subject, queue=self.queue, cb=self._take)
 
     async def stop(self) -> None:
@@ -81,8 +88,10 @@ class Link:
         self._closed = False
         self._lost = False
         self._lost_at = 0.0
+        self._tried_at = 0.0
         self._last_error = ""
         self._reviving: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
@@ -96,11 +105,14 @@ class Link:
             BusUnavailable: nothing answers, or the secret does not fit.
         """
         connecting = asyncio.create_task(self._connect())
+        done = False
         refused = asyncio.create_task(self._refused.wait())
         try:
             await asyncio.wait({connecting, refused}, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
             if connecting.done():
-                return connecting.result()
+                connecting.result()
+                done = True
+                return
             if refused.done():
                 raise BusUnavailable(
                     public(self.url),
@@ -111,7 +123,7 @@ class Link:
             raise BusUnavailable(public(self.url), reason)
         finally:
             refused.cancel()
-            if not self.connected:
+            if not done:
                 connecting.cancel()
                 await asyncio.wait({connecting})
                 await self._drop_client()
@@ -147,9 +159,10 @@ class Link:
             return
         self._closed = self.closing = True
         self._up.set()
-        if self._reviving is not None:
-            self._reviving.cancel()
-            await asyncio.wait([self._reviving])
+        for task in (self._watching, self._reviving):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         await self._drop_client(patience)
 
     async def _connect(self) -> None:
@@ -188,6 +201,7 @@ class Link:
                 await self.client.close()
 
     def _again(self, servers: list[Server], _: dict[str, Any]) -> tuple[Server, float]:
+        self._tried_at = time.monotonic()
         return servers[0], RECONNECT_WAIT * random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
 
     async def _on_error(self, error: Exception) -> None:
@@ -209,10 +223,11 @@ class Link:
             return
         self._lost = True
         self._up.clear()
-        self._lost_at = time.monotonic()
+        self._lost_at = self._tried_at = time.monotonic()
         _log.warning("connection lost; reconnecting", url=public(self.url), error=self._last_error)
         for hook in list(self.on_lost):
             hook()
+        self._watching = asyncio.create_task(self._watch())
 
     async def _on_back(self) -> None:
         self._lost = False
@@ -220,6 +235,14 @@ class Link:
         _log.info("connected again", url=public(self.url), after=round(time.monotonic() - self._lost_at, 3))
         for hook in list(self.on_back):
             hook()
+
+    async def _watch(self) -> None:
+        """Close a client whose reconnecting has come to a halt, so that another takes over."""
+        while self._lost and not self.closing:
+            await asyncio.sleep(STUCK_AFTER / 10)
+            if self.client.is_reconnecting and time.monotonic() - self._tried_at > STUCK_AFTER:
+                _log.warning("reconnecting has come to a halt")
+                await self._drop_client()
 
     async def _on_closed(self) -> None:
         if not self.closing and (self._reviving is None or self._reviving.done()):

@@ -20,6 +20,8 @@ _EXPIRES = 30.0
 _IDLE_HEARTBEAT = 5.0
 _NANO = 1_000_000_000
 _NO_SUCH_STREAM = 10059
+_ORDINARY = frozenset({"404", "408"})
+"""Ends of a pull request that mean no harm: nothing there, time is up."""
 
 _log = structlog.get_logger("bus.pull")
 
@@ -146,10 +148,7 @@ class Puller:
             return  # a sign of life, or the end of an earlier request
         else:
             self._open = 0
-            if status not in {
-                "404",
-                "408",
-            }:  # neither "nothing there" nor "time is up": the consumer may be gone
+            if status not in _ORDINARY:  # the consumer may be gone
                 self._consumer = ""
                 await asyncio.sleep(0.1)
         self._wake.set()

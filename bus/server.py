@@ -45,9 +45,12 @@ def find_binary() -> Path:
 
 
 def read_url(store: Path) -> str | None:
-    """The address (with its secret) of the bus that runs on a store; None where none was left running."""
+    """The address (with its secret) of the bus of a store; None where none was started, or it was stopped.
+
+    After a kill the address stays: whoever starts the bus again most likely starts it there.
+    """
     with suppress(FileNotFoundError):
-        return (store / "bus" / "url").read_text().strip() or None
+        return (Path(store) / "bus" / "url").read_text().strip() or None
     return None
 
 
@@ -114,6 +117,9 @@ class Server:
             self._secret = self._kept_secret()
             for _ in range(5):
                 self.port = self._choose_port()
+                with suppress(FileNotFoundError):  # of a run that was killed
+                    if self.url_file.read_text().strip() != self.url:
+                        self.url_file.unlink()
                 if await self._launch(binary, lock):
                     break
                 if self._asked:

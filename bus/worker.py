@@ -8,7 +8,7 @@ import anyio
 import structlog
 from nats.aio.msg import Msg
 
-from bus import jetstream, semconv, traces
+from bus import semconv, traces
 from bus.connection import Bus
 from bus.dead import dead_letter
 from bus.errors import BusError, JobFailed, TooLarge
@@ -16,7 +16,7 @@ from bus.jobs import JobQueue
 from bus.pull import Puller
 from bus.results import Done, Failed, JobResult
 from bus.service import is_malformed
-from bus.streams import STARTS_STREAM
+from bus.starts import mark_start
 from contracts.record import Record
 from contracts.subjects import job_subject
 
@@ -106,7 +106,7 @@ class Worker:
         self._max_deliver = max_deliver
         self._retry_delay = retry_delay
         self._held: dict[str, tuple[Msg, Puller]] = {}
-        """Acknowledgement subject → message."""
+        """Subject → message; while a job waits, no other has its subject."""
         self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
         self._stopping = asyncio.Event()
         capacity = slots + (slots if prefetch is None else prefetch)
@@ -138,10 +138,8 @@ class Worker:
 
     def _puller(self, kind: str, capacity: int, ack_wait: float) -> Puller:
         def deliver(message: Msg) -> None:
-            if (
-                message.subject in self._held
-            ):  # delivered again although it is held: the newer delivery counts
-                self._held[message.subject] = (message, puller)
+            if message.subject in self._held:
+                self._held[message.subject] = (message, puller)  # delivered again: its acknowledgement counts
                 puller.release()
                 return
             self._held[message.subject] = (message, puller)
@@ -172,11 +170,14 @@ class Worker:
         if await self._queue.result(puller.kind, job_id) is not None:
             await self._settle(subject, _ACK)
             return
+        attempt = 1
+        if message.metadata.num_delivered > 1:
+            attempt = await mark_start(self._bus, puller.kind, job_id)
         job = Job(
             kind=puller.kind,
             job_id=job_id,
             data=bytes(message.data),
-            attempt=await self._attempt(puller.kind, job_id, message),
+            attempt=attempt,
         )
         result = await self._do(job, traces.extract(message.headers))
         if result is None:
@@ -227,26 +228,6 @@ class Worker:
         if job.attempt >= self._max_deliver:
             return Failed(reason=f"{reason} (attempt {job.attempt}, the last)", kind="exhausted")
         return None
-
-    async def _attempt(self, kind: str, job_id: str, message: Msg) -> int:
-        """Which attempt this is.
-
-        A delivery that was never begun does not count, so the number of deliveries will not do: beside a
-        job that kills its worker, innocent ones wait. From the second delivery on, beginnings are marked.
-        """
-        if message.metadata.num_delivered <= 1:
-            return 1
-        subject = f"starts.{kind}.{job_id}"
-
-        async def mark() -> int:
-            answer = await jetstream.manage(
-                self._bus, f"STREAM.INFO.{STARTS_STREAM}", {"subjects_filter": subject}
-            )
-            begun = (answer["state"].get("subjects") or {}).get(subject, 0)
-            await jetstream.store(self._bus, subject, b"")
-            return int(begun) + 2
-
-        return await self._bus.persist(mark)
 
     async def _settle(self, subject: str, answer: bytes) -> None:
         message, _ = self._held[subject]

@@ -186,6 +186,28 @@ def test_a_connection_that_the_server_ends_for_an_error_is_replaced(tmp_path: Pa
     asyncio.run(main())
 
 
+def test_reconnecting_that_comes_to_a_halt_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bus.link.STUCK_AFTER", 0.3)
+
+    async def main() -> None:
+        async with running_bus(tmp_path) as (server, bus):
+            os.kill(server.pid, signal.SIGKILL)
+            await server.wait()
+            await anyio.sleep(0.05)
+            client = bus.client
+            assert client._reconnection_task is not None
+            client._reconnection_task.cancel()  # as an error that nats-py does not expect would
+            await server.start()
+            with anyio.fail_after(3):
+                await bus.wait_connected()
+            assert bus.client is not client
+            await bus.flush()
+
+    asyncio.run(main())
+
+
 def test_closing_is_quick_whatever_waits(tmp_path: Path) -> None:
     async def main() -> None:
         async with running_bus(tmp_path) as (server, _):

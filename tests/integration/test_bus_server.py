@@ -117,6 +117,7 @@ def test_killed_and_restarted_on_the_same_port_with_its_streams(tmp_path: Path) 
             os.kill(server.pid, signal.SIGKILL)
             assert await server.wait() == -signal.SIGKILL
             await server.start()
+            assert read_url(tmp_path) == server.url
             assert server.port == port
             with anyio.fail_after(5):
                 await bus.wait_connected()
