@@ -45,6 +45,10 @@ class Candidates:
         """The words that each candidate replaces, comparable across places."""
         return [replacement(e.before, e.after) for e in self.edits]
 
+    def kind_of(self, key: Key) -> str:
+        """The kind of the candidate that an earlier edit was; empty if it was none of these."""
+        return next((e.kind for e, own in zip(self.edits, self.keys, strict=True) if own == key), "")
+
     def scores(self, context: Context) -> Array:
         """Log-odds of every candidate, given a conversation."""
         if not self.edits:
@@ -107,7 +111,7 @@ class Candidates:
                     continue
                 if same_path(path, self.path):
                     weights[line] = max(weights.get(line, 0.0), weight)
-                weight /= 2
+                weight = max(weight / 2, 0.25)  # several tracebacks may stand in one run of frames
         if not weights:
             return np.zeros(len(self.edits))
         marks = self._marks(weights)
@@ -125,8 +129,8 @@ class Candidates:
 
     def _copied(self, context: Context) -> Array:
         """Kinds and replacements of earlier edits that helped."""
-        kinds = sorted({kind for kind, _ in context.helped})
-        changes = {change for _, change in context.helped}
+        kinds = sorted({helped.kind for helped in context.helped})
+        changes = {helped.change for helped in context.helped}
         alike = np.array([change in changes for change in self.changes])
         return HEAD.same_change * alike + HEAD.same_kind * np.isin(self._kinds, kinds)
 

@@ -16,6 +16,17 @@ Change = tuple[str, str]
 """The words that an edit takes away and those that it puts there."""
 
 
+class Helped(NamedTuple):
+    """An earlier edit that made a test pass."""
+
+    kind: str
+    """As the call said it; empty if it did not."""
+    change: Change
+    key: Key
+    text: str
+    """The file as it was shown when the edit was proposed."""
+
+
 class Context(NamedTuple):
     """All that a conversation tells the edit head."""
 
@@ -28,8 +39,7 @@ class Context(NamedTuple):
     """Words that name functions: of failed tests, and of identifiers in backticks in user messages."""
     kinds: frozenset[str]
     proposed: Counter[Key]
-    helped: frozenset[tuple[str, Change]]
-    """Kind and replacement of the earlier edits that made a test pass; the kind is empty if unknown."""
+    helped: frozenset[Helped]
 
 
 def gather(messages: Sequence[Message]) -> Context:
@@ -40,8 +50,8 @@ def gather(messages: Sequence[Message]) -> Context:
     """
     files: dict[str, str] = {}
     proposed: Counter[Key] = Counter()
-    helped: set[tuple[str, Change]] = set()
-    calls: dict[str, ToolCall] = {}
+    helped: set[Helped] = set()
+    calls: dict[str, tuple[ToolCall, str]] = {}
     kinds: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     pages = [read(message.content) for message in messages]
@@ -49,11 +59,12 @@ def gather(messages: Sequence[Message]) -> Context:
         files.update(page.files)
         for call in message.tool_calls:
             if message.role == "assistant" and call.name == EDIT:
-                calls[call.id] = call
+                calls[call.id] = call, files.get(_text(call, "path"), "")
                 proposed[key_of(call)] += 1
         if message.role == "tool" and page.fixed and message.tool_call_id in calls:
-            call = calls[message.tool_call_id]
-            helped.add((_text(call, "kind"), replacement(_text(call, "old"), _text(call, "new"))))
+            call, shown = calls[message.tool_call_id]
+            change = replacement(_text(call, "old"), _text(call, "new"))
+            helped.add(Helped(_text(call, "kind"), change, key_of(call), shown))
         if message.role in ("system", "user"):
             kinds |= page.kinds
         if message.role == "user":

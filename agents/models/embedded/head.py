@@ -11,36 +11,38 @@ REVISION = 1
 """Of the model's code: raised whenever the same counts and the same request would give another answer."""
 
 KINDS = {
-    "comparison": 0.090,
-    "operator": 0.050,
-    "constant": 0.060,
-    "off-by-one": 0.040,
-    "negation": 0.050,
-    "name": 0.045,
-    "attribute": 0.035,
-    "arguments": 0.035,
-    "builtin": 0.080,
-    "return": 0.035,
-    "guard": 0.025,
-    "statement": 0.030,
-    "missing": 0.030,
+    "comparison": 0.220,
+    "operator": 0.120,
+    "constant": 0.150,
+    "off-by-one": 0.070,
+    "negation": 0.190,
+    "name": 0.026,
+    "attribute": 0.025,
+    "arguments": 0.080,
+    "builtin": 0.046,
+    "return": 0.020,
+    "guard": 0.014,
+    "statement": 0.020,
+    "missing": 0.014,
 }
-"""How likely one place that can hold a mistake of the kind does hold it, relative to the other kinds."""
+"""How likely one place that can hold a mistake of the kind does hold it, relative to the other kinds.
+
+Set so that kinds with many places, such as names, do not crowd out the classic mistakes of a single operator."""
 
 
 class Head(Record, frozen=True):
     """Weights in natural log-odds, unless said otherwise."""
 
-    naturalness: float = 0.35
+    naturalness: float = 0.2
     """Per unit of log-probability that an edit gains under the counts."""
     token: float = 1.7
     """What one token costs on average: added per token that an edit adds, so that length is no argument."""
-    limit: float = 2.5
+    limit: float = 1.5
     """Naturalness never counts for more than this, either way."""
-    covered: float = 1.6
+    covered: float = 2.0
     """Gain of a line that failing tests ran; as much is lost by lines that they did not run."""
-    traceback: float = 1.8
-    """Gain of the line of the innermost frame; each frame further out counts half as much."""
+    traceback: float = 1.6
+    """Gain of the line of the innermost frame; each frame further out counts half as much, down to a quarter."""
     traceback_function: float = 0.8
     """Gain of the other lines of the function of a frame, halved likewise."""
     pointed: float = 3.0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agents.models.embedded import argument, sample
 from agents.models.embedded.candidates import Candidates
-from agents.models.embedded.context import EDIT, gather
+from agents.models.embedded.context import EDIT, Context, gather
 from agents.models.embedded.counts import Counts
 from agents.models.embedded.edits import Edit, is_solution_code
 from contracts.chat import ChatReply, ChatRequest, Message, Tool, ToolCall, Usage, estimate_tokens
@@ -47,9 +47,7 @@ class EmbeddedModel:
                 temperature = request.decoding.temperature
                 chosen = argument.next_call(tool, request.messages, request.noise, temperature)
                 return _calling(request, tool, chosen)
-        return _saying(
-            request, "I can only call a tool named `edit`, or one whose parameters are numbers or choices."
-        )
+        return _saying(request, "I can only call a tool named `edit`, or one of numbers and choices.")
 
     def odds(self, request: ChatRequest) -> tuple[list[Edit], NDArray[np.float64]]:
         """All candidate edits for a request, and the probability with which each would be drawn."""
@@ -57,7 +55,7 @@ class EmbeddedModel:
         return edits, sample.probabilities(logits) if edits else logits
 
     def _weighed(self, request: ChatRequest) -> tuple[list[Edit], NDArray[np.float64], NDArray[np.uint64]]:
-        context = gather(request.messages)
+        context = self._with_kinds(gather(request.messages))
         tables = [
             self._candidates(path, text) for path, text in context.files.items() if is_solution_code(path)
         ]
@@ -69,6 +67,15 @@ class EmbeddedModel:
         identities = np.concatenate([table.identities for table in tables])
         edits = [edit for table in tables for edit in table.edits]
         return edits, sample.logits(scores, proposed, request.decoding), identities
+
+    def _with_kinds(self, context: Context) -> Context:
+        """Look up the kinds of helpful edits whose calls did not say them: a tool need not take a kind."""
+        resolved = []
+        for helped in context.helped:
+            known = helped.kind or not helped.text
+            kind = helped.kind if known else self._candidates(helped.key[0], helped.text).kind_of(helped.key)
+            resolved.append(helped._replace(kind=kind))
+        return context._replace(helped=frozenset(resolved))
 
     def _edit(self, request: ChatRequest, tool: Tool) -> ChatReply:
         edits, logits, identities = self._weighed(request)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from agents.models.embedded.edits.change import Change
-from agents.models.embedded.edits.source import Source
+from agents.models.embedded.edits.source import Place, Source
 
 _LOOKALIKES = (
     ("min", "max"), ("any", "all"), ("append", "extend"), ("append", "appendleft"), ("append", "add"),
@@ -45,9 +45,10 @@ def lookalike(source: Source) -> Iterator[Change]:
                 for other in LOOKALIKES.get(node.attr, ()):
                     yield Change(*span, other, span)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            span = source.span(node)
-            for other in LOOKALIKES.get(node.id, ()):
-                yield Change(*span, other, span)
+            span, takes_stream = source.span(node), _is_given_generator(place)
+            for other in LOOKALIKES.get(node.id, ()) if node.id not in source.visible(place) else ():
+                if not (takes_stream and other in ("len", "str", "repr", "int", "float", "round")):
+                    yield Change(*span, other, span)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
             if node.func.id in _WRAPPERS and not isinstance(node.args[0], (ast.GeneratorExp, ast.Starred)):
                 span = source.span(node)
@@ -56,6 +57,13 @@ def lookalike(source: Source) -> Iterator[Change]:
             span = source.span(node.value)
             for wrapper in ("list", "dict", "int", "sorted"):
                 yield Change(*span, f"{wrapper}({source.code(node.value)})", span, 0.1)
+
+
+def _is_given_generator(place: Place) -> bool:
+    """Whether a name is called with a generator expression, which has no length."""
+    above = place.above.node if place.above else None
+    called = isinstance(above, ast.Call) and above.func is place.node
+    return called and any(isinstance(a, ast.GeneratorExp) for a in getattr(above, "args", ()))
 
 
 def arguments(source: Source) -> Iterator[Change]:

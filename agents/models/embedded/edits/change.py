@@ -10,7 +10,8 @@ class Change(NamedTuple):
     """Replace the bytes from `start` to `end` by a text.
 
     Changes of one kind that share a `site` are alternatives: they share the odds of that place. `weight` is
-    the share of this one relative to the others, whose sum need not be 1.
+    the share of this one relative to the others, whose sum need not be 1; above 1 it adds to the odds of the
+    place itself.
     """
 
     start: int

@@ -2,7 +2,7 @@
 
 import ast
 import warnings
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -47,7 +47,7 @@ class Edit(NamedTuple):
     after: str
     """The lines that take their place."""
     share: float
-    """The part of its place's odds that this alternative has, in (0, 1]."""
+    """The part of its place's odds that this alternative has; above 1 where the place itself is suspicious."""
     function: str
     """Name of the innermost function around it, its class before it: `Stack.pop`; empty outside functions."""
     function_lines: tuple[int, int]
@@ -104,10 +104,8 @@ def _shared(changes: Iterator[Change]) -> Iterator[tuple[Change, float]]:
     """Every change with its share of the odds of its place, which all alternatives there divide."""
     every = list(changes)
     sites: defaultdict[tuple[int, int], float] = defaultdict(float)
-    times: Counter[tuple[int, int]] = Counter()
     for change in every:
-        sites[change.site] += change.weight
-        times[change.site] += 1
+        sites[change.site] += min(1.0, change.weight)
     for change in every:
         yield change, change.weight / max(1.0, sites[change.site])
 

@@ -8,6 +8,10 @@ from agents.models.embedded.edits.source import Place, Source, is_called, on_sel
 
 _MOST = 8
 """Alternatives of one place; the nearest names come first."""
+_UNREAD = 5.0
+"""How much likelier a name is meant that is bound but never read otherwise."""
+_LEFT_UNREAD = 0.4
+"""How much less likely a change is that leaves a name behind that nothing reads."""
 
 
 def name(source: Source) -> Iterator[Change]:
@@ -23,9 +27,11 @@ def name(source: Source) -> Iterator[Change]:
         visible = source.visible(place)
         if node.id not in visible:
             continue
-        span = source.span(node)
+        span, reads = source.span(node), source.reads[place.function]
+        kept = _LEFT_UNREAD if reads[node.id] == 1 and isinstance(node.ctx, ast.Load) else 1.0
         for other in _nearest(source, place, [n for n in visible if n != node.id]):
-            yield Change(*span, other, span)
+            unread = other in source.functions[place.function] and not reads[other]
+            yield Change(*span, other, span, kept * (_UNREAD if unread else 1.0))
         if place.owner and node.id in source.members[place.owner][0] and isinstance(node.ctx, ast.Load):
             yield Change(*span, f"self.{node.id}", span)
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
@@ -138,6 +139,16 @@ class Source:
         return found
 
     @cached_property
+    def reads(self) -> dict[Function, Counter[str]]:
+        """For each function how often it reads each name; to call a method only for its effect is no reading."""
+        found: dict[Function, Counter[str]] = {function: Counter() for function in self.functions}
+        for place in self.places:
+            node = place.node
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and place.function:
+                found[place.function][node.id] += not _is_only_changed(place)
+        return found
+
+    @cached_property
     def globals(self) -> tuple[str, ...]:
         """Names that the module binds, and those that always have a meaning."""
         names = dict.fromkeys(("self", "cls", *BUILTINS))
@@ -206,6 +217,20 @@ class Source:
 def on_self(node: ast.Attribute) -> bool:
     """Whether an attribute is one of `self` or `cls`."""
     return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+
+
+def _is_only_changed(place: Place) -> bool:
+    """Whether a name is the object of a statement that calls one of its methods, such as `names.append(name)`."""
+    chain: list[ast.AST] = []
+    above = place.above
+    while above and len(chain) < 3:
+        chain.append(above.node)
+        above = above.above
+    if len(chain) < 3:
+        return False
+    method, call, statement = chain
+    is_call = isinstance(method, ast.Attribute) and isinstance(call, ast.Call) and call.func is method
+    return is_call and isinstance(statement, ast.Expr)
 
 
 def is_called(place: Place) -> bool:
