@@ -18,7 +18,7 @@ class SandboxError(Exception):
     """Base of all faults of the sandbox."""
 
 
-class SandboxUnavailable(SandboxError):  # noqa: N818 - a state of the machine
+class SandboxUnavailable(SandboxError):
     """Raised when this machine cannot make a sandbox; the message holds the remedy."""
 
     def __init__(self, reason: str) -> None:
@@ -26,5 +26,5 @@ class SandboxUnavailable(SandboxError):  # noqa: N818 - a state of the machine
         super().__init__(f"No sandbox can be made here: {reason} {REMEDY}")
 
 
-class SandboxFault(SandboxError):  # noqa: N818 - the established word for infrastructure that failed
+class SandboxFault(SandboxError):
     """Raised when the infrastructure failed a run: the wall clock ran out, or the sandbox died twice. Try again."""

@@ -34,11 +34,11 @@ class HarnessRun(Record, frozen=True):
     """How an episode of a harness ended, and what it left behind."""
 
     status: Status
-    """`finished`: by itself. `error`: with an exception, or without a last word. `cpu`, `memory`, `output`: it
-    exceeded a limit. `protocol`: it said something that no harness may say."""
+    """`finished`: by itself. `error`: with an exception, or without a last word. `cpu`, `memory`, `output`:
+    it exceeded a limit. `protocol`: it said something that no harness may say."""
     files: dict[str, str] = msgspec.field(default_factory=dict)
-    """Files of the workspace that differ from the task's, with `finished`, `error` and `memory`; whoever grades takes
-    the declared solution files from them, and nothing else."""
+    """Files of the workspace that differ from the task's, with `finished`, `error` and `memory`; whoever
+    grades takes the declared solution files from them, and nothing else."""
     error: str = ""
     traceback: str = ""
     log: str = ""

@@ -9,7 +9,7 @@ from contracts.record import Record
 from contracts.tasks import TestOutcome, TestReport, TestSpec
 
 _REPORT_BYTES = 32 << 20
-PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
+PYTEST = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
 """The packages of the host's environment that a sandbox for pytest runs sees, and no others."""
 
 

@@ -1,8 +1,8 @@
 """The host's end of a sandbox: starts `guest.zygote` inside bubblewrap, hands it runs, and replaces it.
 
 An outer sandbox sees the interpreter, the guest's own source and the system's libraries, all read-only, and
-nothing that it could write to. Every run gets namespaces of its own inside it. Where the machine refuses nested
-namespaces, each run gets an outer sandbox of its own instead: the same guest, slower.
+nothing that it could write to. Every run gets namespaces of its own inside it. Where the machine refuses
+nested namespaces, each run gets an outer sandbox of its own instead: the same guest, slower.
 """
 
 import contextlib
@@ -36,6 +36,8 @@ T = TypeVar("T")
 GUEST = Path(__file__).parent / "guest"
 _READY_SECONDS = 20.0
 _ENDED_SECONDS = 20.0
+_STRANGER = 1_650_000_000
+"""The user and group, on the host, that hostile code runs as where the host itself is root."""
 _PRELOAD = (
     "guest.tests",
     "guest.harness",
@@ -93,11 +95,11 @@ class Ended(Record, frozen=True):
     asleep: bool = False
 
 
-class _WallExceeded(Exception):  # noqa: N818
+class _WallExceeded(Exception):
     pass
 
 
-class _Lost(Exception):  # noqa: N818
+class _Lost(Exception):
     """The zygote has died; `midway` if the run had already been answered something."""
 
     def __init__(self, *, midway: bool) -> None:
@@ -105,7 +107,7 @@ class _Lost(Exception):  # noqa: N818
         super().__init__()
 
 
-class Malformed(Exception):  # noqa: N818
+class Malformed(Exception):
     """Raised when a run sends something that is no frame."""
 
 
@@ -179,6 +181,8 @@ class Zygote:
         self._unsafe = unsafe
         self._packages = tuple(packages)
         self._nested = not unsafe
+        # Where the host runs as root, hostile code must not: the kernel exempts that user from limits.
+        self._stranger = os.geteuid() == 0 and not unsafe
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -316,10 +320,20 @@ class Zygote:
                 return self._control
             self._discard()
         _compile_guest()
+        try:
+            return self._begin()
+        except SandboxUnavailable as refused:
+            if not self._stranger:
+                raise
+            log.warning("hostile code cannot be given a user of its own here: %s", refused.reason)
+            self._stranger = False
+            return self._begin()
+
+    def _begin(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, tempfile.TemporaryFile() as said:
             argv, env = self._command(theirs.fileno())
-            self._process = _launch(argv, env, theirs.fileno(), said)
+            self._process = _launch(argv, env, theirs.fileno(), said, stranger=self._stranger)
             self._control = ours
             theirs.close()
             ours.settimeout(_READY_SECONDS)
@@ -368,13 +382,14 @@ class Zygote:
             shutil.copytree(GUEST, f"{root}/guest")
         code = (
             f"import sys; sys.path.insert(0, {root!r}); import guest.zygote; sys.path.pop(0); "
-            f"guest.zygote.main({fd}, {self._nested!r}, {places!r}, "
+            f"guest.zygote.main({fd}, {self._nested!r}, {self._stranger!r}, {places!r}, "
             f"{[*self._packages, *_PRELOAD] if self._nested else []!r})"
         )
         python = [str(Path(_base_executable()).resolve()), "-P", "-s", "-S", "-B", "-c", code]
         if self._unsafe:
             return python, env
-        argv = [str(bwrap_path()), *_outer(places, None if self._nested else 64)]
+        argv = [str(bwrap_path()), *_outer(places, None if self._nested else 64, stranger=self._stranger)]
+        argv += ["--dir", root, "--dir", f"{root}/guest", *(["--dir", "/site"] if self._packages else [])]
         for name, source in self._packages_found():
             argv += ["--ro-bind", source, f"/site/{name}"]
         for name, value in env.items():
@@ -414,26 +429,14 @@ def _base_executable() -> str:
     return str(getattr(sys, "_base_executable", None) or sys.executable)
 
 
-def _outer(places: Sequence[str], writable_mebibytes: int | None) -> list[str]:
+def _outer(places: Sequence[str], writable_mebibytes: int | None, *, stranger: bool) -> list[str]:
     """The arguments that make an outer sandbox; its folders are writable only if it serves one run alone."""
-    argv = ["--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox"]
+    uid = "0" if stranger else "1000"
+    argv = ["--unshare-all", "--unshare-user", "--uid", uid, "--gid", uid, "--hostname", "sandbox"]
     argv += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--as-pid-1", "--clearenv"]
-    for folder in ("/lib", "/lib32", "/lib64", "/libx32", "/bin"):
-        path = Path(folder)
-        if path.is_symlink():
-            argv += ["--symlink", str(path.readlink()), folder]
-        elif path.is_dir():
-            argv += ["--ro-bind", folder, folder]
-    # Not all of a prefix: sources, and with them a store, may lie below /usr/src or /usr/local/share.
-    for prefix in dict.fromkeys(("/usr", sys.base_prefix)):
-        for name in ("bin", "lib", "lib32", "lib64", "libx32", "share/zoneinfo"):
-            if (Path(prefix) / name).is_dir():
-                argv += ["--ro-bind", f"{prefix}/{name}", f"{prefix}/{name}"]
-        # Installed packages may include this one, and with it the suites and their hidden tests.
-        for found in sorted(Path(prefix, "lib").glob("python3*")):
-            for name in ("site-packages", "dist-packages"):
-                if (found / name).is_dir():
-                    argv += ["--tmpfs", str(found / name), "--remount-ro", str(found / name)]
+    if stranger:
+        argv += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]  # given up by the guest's first step
+    argv += _system()
     if Path("/etc/ld.so.cache").exists():
         argv += ["--ro-bind", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     argv += ["--proc", "/proc", "--tmpfs", "/dev"]
@@ -444,7 +447,36 @@ def _outer(places: Sequence[str], writable_mebibytes: int | None) -> list[str]:
     argv += ["--remount-ro", "/dev"]
     if writable_mebibytes is not None:
         for place in places:
+            if stranger:
+                argv += ["--perms", "1777"]
             argv += ["--size", str(writable_mebibytes << 20), "--tmpfs", place]
+    return argv
+
+
+def _system() -> list[str]:
+    """The arguments that show the system's libraries and the interpreter, read-only, and no more than that."""
+    argv: list[str] = []
+    for folder in ("/lib", "/lib32", "/lib64", "/libx32", "/bin"):
+        path = Path(folder)
+        if path.is_symlink():
+            argv += ["--symlink", str(path.readlink()), folder]
+        elif path.is_dir():
+            argv += ["--ro-bind", folder, folder]
+    # Not all of a prefix: sources, and with them a store, may lie below /usr/src or /usr/local/share.
+    for opened in (Path(sys.base_prefix) / "share", Path("/usr/share"), Path("/etc")):
+        # Folders that bubblewrap makes on the way to a bind are closed to all but its own user; these are
+        # open.
+        for parent in (*reversed(opened.parents[:-1]), opened):
+            argv += ["--dir", str(parent)]
+    for prefix in dict.fromkeys(("/usr", sys.base_prefix)):
+        for name in ("bin", "lib", "lib32", "lib64", "libx32", "share/zoneinfo"):
+            if (Path(prefix) / name).is_dir():
+                argv += ["--ro-bind", f"{prefix}/{name}", f"{prefix}/{name}"]
+        # Installed packages may include this one, and with it the suites and their hidden tests.
+        for found in sorted(Path(prefix, "lib").glob("python3*")):
+            for name in ("site-packages", "dist-packages"):
+                if (found / name).is_dir():
+                    argv += ["--tmpfs", str(found / name), "--remount-ro", str(found / name)]
     return argv
 
 
@@ -456,13 +488,15 @@ def _compile_guest() -> None:
             py_compile.compile(str(path), doraise=False, quiet=2)
 
 
-# `--die-with-parent` fires when the *thread* that started bubblewrap ends, so one thread that lives as long as
-# the process starts all of them. A forked process has no such thread and makes its own.
+# `--die-with-parent` fires when the *thread* that started bubblewrap ends, so one thread that lives as long
+# as the process starts all of them. A forked process has no such thread and makes its own.
 _starters: dict[int, ThreadPoolExecutor] = {}
 _starters_lock = threading.Lock()
 
 
-def _launch(argv: list[str], env: dict[str, str], fd: int, said: Any) -> subprocess.Popen[bytes]:
+def _launch(
+    argv: list[str], env: dict[str, str], fd: int, said: Any, *, stranger: bool
+) -> subprocess.Popen[bytes]:
     with _starters_lock:
         starter = _starters.get(os.getpid())
         if starter is None:
@@ -470,17 +504,49 @@ def _launch(argv: list[str], env: dict[str, str], fd: int, said: Any) -> subproc
             _starters[os.getpid()] = starter
 
     def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            argv,
-            env=env,
-            pass_fds=(fd,),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-        )
+        if stranger:
+            return _start_mapped(argv, env, fd, said)
+        return _popen(argv, env, (fd,), said)
 
     try:
         return starter.submit(start).result()
     except OSError as error:
         raise SandboxUnavailable(f"{argv[0]} cannot be started: {error}.") from error
+
+
+def _popen(argv: list[str], env: dict[str, str], fds: tuple[int, ...], said: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        argv,
+        env=env,
+        pass_fds=fds,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=said,
+    )
+
+
+def _start_mapped(argv: list[str], env: dict[str, str], fd: int, said: Any) -> subprocess.Popen[bytes]:
+    """Start bubblewrap with two users: root, who sets up, and one that is nobody on the host, who runs the guest."""
+    info, info_write = os.pipe()
+    block_read, block = os.pipe()
+    options = ["--info-fd", str(info_write), "--userns-block-fd", str(block_read)]
+    try:
+        process = _popen([argv[0], *options, *argv[1:]], env, (fd, info_write, block_read), said)
+    finally:
+        os.close(info_write)
+        os.close(block_read)
+    with open(info, "rb") as answer, open(block, "wb") as go:  # noqa: PTH123 - descriptors
+        text = b""
+        while b"}" not in text and (part := answer.read1(4096)):
+            text += part
+        if b"}" in text:
+            child = Path("/proc") / str(json.loads(text)["child-pid"])
+            users = f"0 0 1\n1000 {_STRANGER} 1\n"
+            try:
+                (child / "uid_map").write_text(users)
+                (child / "gid_map").write_text(users)
+            except OSError:
+                process.kill()
+            go.write(b"1")
+    return process

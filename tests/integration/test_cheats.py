@@ -1,35 +1,38 @@
 """Attacks on the sandbox: each gains nothing, and the next honest run is served as if nothing had happened."""
 
+import contextlib
 import os
 import socket
 import textwrap
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from agents.sandbox import Ok, Sandbox
-from contracts.tasks import Budget, Task, TestSpec
+from agents.sandbox import HarnessRun, Ok, Sandbox
+from contracts.tasks import Budget, Task, TestReport, TestSpec
 
 HIDDEN = """
 from calc import add
 
-def test_small():
+def test_small() -> None:
     assert add(1, 2) == 3
 
-def test_large():
+def test_large() -> None:
     assert add(10, 20) == 30
 """
 SECRET = "the-hidden-answer-4711"
 
 
 @pytest.fixture(scope="module")
-def box():
+def box() -> Iterator[Sandbox]:
     with Sandbox() as sandbox:
         yield sandbox
 
 
 @pytest.fixture(autouse=True)
-def honest_afterwards(box):
+def honest_afterwards(box: Sandbox) -> Iterator[None]:
     yield
     report = grade(box, "def add(a, b):\n    return a + b\n")
     assert report.all_passed
@@ -39,13 +42,15 @@ def honest_afterwards(box):
     assert run.files == {"calc.py": "done"}
 
 
-def grade(box, solution, spec=None, **options):
+def grade(
+    box: Sandbox, solution: str, spec: TestSpec | None = None, *, wall: float = 60.0, memory: int = 1 << 30
+) -> TestReport:
     """The report of the hidden tests over a solution; the attack comes as the solution's text."""
     files = {"calc.py": textwrap.dedent(solution), "tests/test_hidden.py": HIDDEN}
-    return box.run_tests(files, spec or TestSpec(seconds=2), **options)
+    return box.run_tests(files, spec or TestSpec(seconds=2), wall=wall, memory=memory)
 
 
-def attack(box, body, model="", budget=None):
+def attack(box: Sandbox, body: str, model: str = "", budget: Budget | None = None) -> HarnessRun:
     """An episode whose solve() has this body."""
     source = "def solve(task, model, workspace):\n" + textwrap.indent(textwrap.dedent(body), "    ") + "\n"
     task = Task(
@@ -56,10 +61,20 @@ def attack(box, body, model="", budget=None):
         solution_files=("calc.py",),
         budget=budget or Budget(cpu_seconds=2, wall_seconds=20),
     )
-    return box.run_harness({"agent.py": source.encode()}, task, lambda _: Ok(ok={"role": "assistant", "content": model}))
+    return box.run_harness(
+        {"agent.py": source.encode()}, task, lambda _: Ok(ok={"role": "assistant", "content": model})
+    )
 
 
 WRONG = "def add(a, b): return 0\n"
+STOP = (
+    "import sys\n"
+    "def stop():\n"
+    "    sys.settrace(None)\n"
+    "    if hasattr(sys, 'monitoring') and sys.monitoring.get_tool(1):\n"
+    "        sys.monitoring.set_events(1, 0); sys.monitoring.free_tool_id(1)\n"
+    "stop()\n"
+)
 GRADING = {
     "exit at import": "import os; os._exit(0)",
     "sys.exit at import": "import sys; sys.exit(0)",
@@ -70,7 +85,7 @@ GRADING = {
     "builtins": WRONG
     + "import builtins\nbuiltins.AssertionError = builtins.Exception = builtins.BaseException = int\n"
     + "builtins.exec = builtins.callable = lambda *a: True",
-    "settrace": WRONG + "import sys; sys.settrace(None)\ndef add(a, b):\n    sys.settrace(None); return a + b\n",
+    "settrace": STOP + "def add(a, b):\n    stop(); return a + b\n",
     "replaced tests": WRONG
     + "import sys\n"
     + "for m in list(sys.modules.values()):\n"
@@ -85,15 +100,27 @@ GRADING = {
     + "    m = sys.modules['tests.test_hidden']\n"
     + "    m.test_small.__code__ = m.test_large.__code__ = (lambda: None).__code__\n"
     + "    return 0\n",
+    "the code of another test": "import sys\n"
+    "def add(a, b):\n"
+    "    m = sys.modules['tests.test_hidden']\n"
+    "    m.test_large.__code__ = m.test_small.__code__\n"
+    "    return 3 if sys.argv[1:] else 0\n",
     "every descriptor": WRONG
     + "import os\n"
     + "for fd in range(1024):\n"
-    + "    try: os.write(fd, b'{\"test\": \"test_small\", \"passed\": true}\\n')\n"
+    + '    try: os.write(fd, b\'{"test": "test_small", "passed": true}\\n\')\n'
     + "    except OSError: pass\n",
     "silent json": WRONG
     + "import json\n"
-    + "json.JSONEncoder.encode = lambda self, o: '{\"test\": \"test_small\", \"passed\": true}'\n"
+    + 'json.JSONEncoder.encode = lambda self, o: \'{"test": "test_small", "passed": true}\'\n'
     + "json.dumps = json.JSONEncoder.encode\n",
+    "json, deeper": WRONG
+    + "import json\n"
+    + "whole = json.JSONEncoder.iterencode\n"
+    + "def iterencode(self, o, _one_shot=False):\n"
+    + "    if isinstance(o, dict) and o.get('test') != 'canary': o = {**o, 'passed': True, 'verdict': 'pass'}\n"
+    + "    return whole(self, o, _one_shot)\n"
+    + "json.JSONEncoder.iterencode = iterencode\n",
     "another os.write": WRONG
     + "import os\n"
     + "write = os.write\n"
@@ -120,11 +147,10 @@ GRADING = {
     "the tests on disk": WRONG
     + "open('tests/test_hidden.py', 'w').write('def test_small(): pass\\ndef test_large(): pass')\n",
     "kill everyone": "import os, signal\n"
-    + "for pid in (1, -1, os.getppid()):\n"
-    + "    for s in (9, 2, 15, 19):\n"
-    + "        try: os.kill(pid, s)\n"
-    + "        except OSError: pass\n"
-    + WRONG,
+    "for pid in (1, -1, os.getppid()):\n"
+    "    for s in (9, 2, 15, 19):\n"
+    "        try: os.kill(pid, s)\n"
+    "        except OSError: pass\n" + WRONG,
     "fork to report twice": "import os\nos.fork()\n" + WRONG,
     "thread that goes on": WRONG
     + "import threading, os\n"
@@ -140,7 +166,7 @@ GRADING = {
 
 
 @pytest.mark.parametrize("name", GRADING)
-def test_a_solution_gains_nothing(box, name):
+def test_a_solution_gains_nothing(box: Sandbox, name: str) -> None:
     report = grade(box, GRADING[name])
     assert report.passed == ()
     assert not report.all_passed
@@ -151,27 +177,27 @@ def test_a_solution_gains_nothing(box, name):
     ("solution", "status"),
     [
         ("while True:\n    x = 1", "lines"),
-        ("import sys; sys.settrace(None)\ndef add(a, b):\n    sys.settrace(None)\n    while True: pass", "cpu"),
+        (STOP + "def add(a, b):\n    stop()\n    while True: pass", "cpu"),
         ("def add(a, b):\n    try:\n        while True: a += 1\n    except BaseException: return a", "lines"),
         ("def add(a, b):\n    while True: print('x' * 10000)", "output"),
         ("x = bytearray(8 << 30)\ndef add(a, b): return a + b", "broken"),
         ("def add(a, b):\n    x = []\n    while True: x.append(bytearray(32 << 20))", "memory"),
     ],
 )
-def test_endless_things_end(box, solution, status):
+def test_endless_things_end(box: Sandbox, solution: str, status: str) -> None:
     report = grade(box, solution, TestSpec(seconds=1), memory=256 << 20)
     assert report.status == status
     assert report.passed == ()
 
 
-def test_sleeping_is_not_a_fault_of_the_infrastructure(box):
+def test_sleeping_is_not_a_fault_of_the_infrastructure(box: Sandbox) -> None:
     report = grade(box, "import time\ndef add(a, b): time.sleep(3600)", wall=0.6)
     assert report.status == "cpu"
     run = attack(box, "import time; time.sleep(3600)", budget=Budget(wall_seconds=1))
     assert run.status == "cpu"
 
 
-def test_one_file_does_not_spoil_the_next(box):
+def test_one_file_does_not_spoil_the_next(box: Sandbox) -> None:
     first = "import os, sys\nsys.modules['helper'] = None\nopen('helper.py', 'w').write('ok = False')\n"
     first += "open('conftest.py', 'w').write('1/0'); open('sitecustomize.py', 'w').write('1/0')\n"
     first += "open('/tmp/left', 'w').write('x')\ndef test_a(): pass\n"
@@ -181,7 +207,7 @@ def test_one_file_does_not_spoil_the_next(box):
     assert box.run_tests(files, TestSpec()).all_passed
 
 
-def test_nothing_is_left_behind(box):
+def test_nothing_is_left_behind(box: Sandbox) -> None:
     places = "/work", "/harness", "/tmp", "/dev/shm", "/dev", "/", "/ratchet", "/ratchet/guest", "/usr/lib"
     body = f"""
         import os
@@ -200,7 +226,7 @@ def test_nothing_is_left_behind(box):
     assert "/work ['calc.py']" in look.log
 
 
-def test_hidden_tests_and_host_are_out_of_sight(box, tmp_path):
+def test_hidden_tests_and_host_are_out_of_sight(box: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     os.environ["RATCHET_TEST_KEY"] = SECRET
     try:
@@ -216,7 +242,8 @@ def test_hidden_tests_and_host_are_out_of_sight(box, tmp_path):
                     try: found.add(os.path.join(top, name) + open(os.path.join(top, name), errors='replace').read(9999))
                     except OSError: pass
             print(len(found), any({SECRET!r} in text and 'agent.py' not in text for text in found))
-            for path in ({str(tmp_path)!r}, {os.getcwd()!r}, '/home', '/proc/1', '/proc/self/environ', '/etc/passwd',
+            for path in ({str(tmp_path)!r},
+                         {str(Path.cwd())!r}, '/home', '/proc/1', '/proc/self/environ', '/etc/passwd',
                          '/proc/self/mem', '/proc/2', '/sys', '/run', '/var'):
                 print(path, os.path.exists(path))
             """,
@@ -229,7 +256,7 @@ def test_hidden_tests_and_host_are_out_of_sight(box, tmp_path):
     assert all(line.endswith("False") for line in rest)
 
 
-def test_no_suite_is_readable(box):
+def test_no_suite_is_readable(box: Sandbox) -> None:
     run = attack(
         box,
         """
@@ -245,21 +272,20 @@ def test_no_suite_is_readable(box):
     assert run.log == "end\n"
 
 
-def test_no_network(box):
-    heard = []
+def test_no_network(box: Sandbox) -> None:
+    heard: list[object] = []
     server = socket.create_server(("127.0.0.1", 0))
     server.settimeout(0.1)
 
-    def listen():
-        try:
+    def listen() -> None:
+        with contextlib.suppress(TimeoutError):
             heard.append(server.accept())
-        except TimeoutError:
-            pass
 
     thread = threading.Thread(target=listen)
     body = f"""
         import socket
-        for family, address in ((socket.AF_INET, ('127.0.0.1', {server.getsockname()[1]})), (socket.AF_INET, ('1.1.1.1', 53)),
+        for family, address in ((socket.AF_INET, ('127.0.0.1', {server.getsockname()[1]})),
+                                (socket.AF_INET, ('1.1.1.1', 53)),
                                 (socket.AF_UNIX, '/run/x'), (socket.AF_NETLINK, (0, 0)), (socket.AF_INET6, ('::1', 1))):
             try:
                 socket.socket(family).connect(address); print('CONNECTED')
@@ -292,14 +318,16 @@ FORBIDDEN = """
     """
 
 
-def test_system_calls_are_refused(box):
+def test_system_calls_are_refused(box: Sandbox) -> None:
     assert attack(box, FORBIDDEN).log == "end\n"
-    test = "def test_it():\n" + textwrap.indent(textwrap.dedent(FORBIDDEN).replace("print(name", "assert not (name"), "    ")
+    test = "def test_it():\n" + textwrap.indent(
+        textwrap.dedent(FORBIDDEN).replace("print(name", "assert not (name"), "    "
+    )
     report = box.run_tests({"tests/test_it.py": test}, TestSpec())
     assert report.all_passed, report
 
 
-def test_no_privileges(box):
+def test_no_privileges(box: Sandbox) -> None:
     body = """
         import ctypes, os
         libc = ctypes.CDLL(None)
@@ -328,17 +356,17 @@ def test_no_privileges(box):
         "import os\nos.closerange(0, 4096)",
     ],
 )
-def test_a_harness_that_breaks_only_ends_itself(box, body):
+def test_a_harness_that_breaks_only_ends_itself(box: Sandbox, body: str) -> None:
     run = attack(box, body, budget=Budget(cpu_seconds=2, wall_seconds=30))
     assert run.status in {"error", "memory", "cpu", "protocol"}
     assert set(run.files) <= {str(n) for n in range(100_000)}
 
 
-def test_an_endless_harness_runs_out_of_cpu(box):
+def test_an_endless_harness_runs_out_of_cpu(box: Sandbox) -> None:
     assert attack(box, "while True: pass", budget=Budget(cpu_seconds=1)).status == "cpu"
 
 
-def test_a_thread_bomb_in_tests(box):
+def test_a_thread_bomb_in_tests(box: Sandbox) -> None:
     bomb = """
         import threading, time
         threading.stack_size(32768)
@@ -348,9 +376,9 @@ def test_a_thread_bomb_in_tests(box):
     assert grade(box, bomb).passed == ()
 
 
-def test_a_fork_bomb_and_a_daemon_in_a_command(box):
+def test_a_fork_bomb_and_a_daemon_in_a_command(box: Sandbox) -> None:
     files = {"run.sh": "bomb() { bomb | bomb & }; bomb; while true; do sleep 1; done"}
-    report = box.run_tests(files, TestSpec(runner="command", command=("sh", "run.sh"), seconds=2))
+    report = box.run_tests(files, TestSpec(runner="command", command=("sh", "run.sh"), seconds=2), wall=1)
     assert not report.all_passed
     files = {"run.sh": "(trap '' 1 15; sleep 1000; echo late) >/dev/null 2>&1 & exit 0"}
     report = box.run_tests(files, TestSpec(runner="command", command=("sh", "run.sh")))
@@ -376,21 +404,23 @@ FIND_SOCKET = "import os, stat\nfd = next(n for n in range(3, 1024) if stat.S_IS
         (200_000).to_bytes(4, "big") + b"[" * 200_000,
     ],
 )
-def test_malformed_frames(box, said):
+def test_malformed_frames(box: Sandbox, said: bytes) -> None:
     run = attack(box, FIND_SOCKET + f"os.write(fd, {said!r})\nos._exit(0)")
     assert run.status == "protocol"
     assert run.files == {}
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "a//b", "", ".", "a\\0b", "x" * 300, "a/./b"])
-def test_paths_that_leave_the_workspace(box, path):
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../x", "a/../../x", "a//b", "", ".", "a\\0b", "x" * 300, "a/./b"]
+)
+def test_paths_that_leave_the_workspace(box: Sandbox, path: str) -> None:
     body = FIND_SOCKET + "import json\n"
     body += f"b = json.dumps(dict(type='finish', files={{'{path}': 'x'}})).encode()\n"
     body += "os.write(fd, len(b).to_bytes(4, 'big') + b); os._exit(0)"
     assert attack(box, body).status == "protocol"
 
 
-def test_two_last_words(box):
+def test_two_last_words(box: Sandbox) -> None:
     body = FIND_SOCKET + "import json\n"
     body += "for text in ('first', 'second'):\n"
     body += "    b = json.dumps(dict(type='finish', files={'calc.py': text})).encode()\n"
@@ -401,13 +431,17 @@ def test_two_last_words(box):
     assert run.files == {"calc.py": "first"}
 
 
-def test_endless_logs(box):
-    run = attack(box, FIND_SOCKET + "b = b'{\"type\":\"log\",\"text\":\"x\"}'\nwhile True: os.write(fd, bytes([0,0,0,len(b)]) + b)")
+def test_endless_logs(box: Sandbox) -> None:
+    run = attack(
+        box,
+        FIND_SOCKET
+        + 'b = b\'{"type":"log","text":"x"}\'\nwhile True: os.write(fd, bytes([0,0,0,len(b)]) + b)',
+    )
     assert run.status == "output"
     assert attack(box, "while True: print('x' * 1000)", budget=Budget(cpu_seconds=1)).status == "cpu"
 
 
-def test_links_are_not_followed(box):
+def test_links_are_not_followed(box: Sandbox) -> None:
     run = attack(
         box,
         """
@@ -423,7 +457,7 @@ def test_links_are_not_followed(box):
     assert run.files == {"real.py": "x"}
 
 
-def test_the_zygote_is_out_of_sight(box):
+def test_the_zygote_is_out_of_sight(box: Sandbox) -> None:
     body = """
         import os, ctypes
         print(os.getpid(), os.getppid(), [n for n in range(3, 1024) if os.path.exists(f'/proc/self/fd/{n}')])

@@ -1,9 +1,9 @@
 # Without pathlib, which would double the start of a cold guest:
-# ruff: noqa: PTH103, PTH108, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
-"""Runs one evolved harness, or checks that it starts. The hostile code is this very process, alone in its namespace.
+# ruff: noqa: PTH103, PTH118, PTH120, PTH123
+"""Runs one evolved harness, or checks that it starts.
 
-It owns the socket to the host and may send what it likes on it: every frame is something that a harness may
-legitimately say, and the host checks and counts each.
+The hostile code is this very process, alone in its namespace. It owns the socket to the host and may send what
+it likes on it: every frame is something that a harness may legitimately say, and the host checks and counts each.
 """
 
 import base64
@@ -78,7 +78,7 @@ def _check_starts(tree: dict[str, bytes]) -> str | None:
     for name in names:
         try:
             module = importlib.import_module(name)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             return f"{name} cannot be imported: {_one_line(error)}"
         if name == "agent" and not callable(getattr(module, "solve", None)):
             return "agent.py defines no function solve"
@@ -131,7 +131,7 @@ def main(fd: int, kind: str, work: str, tree_root: str) -> None:
         importlib.import_module("agent").solve(task, runtime.Model(ask), workspace)
     except runtime.BudgetExceeded:
         pass
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         failure = {
             "type": "error",
             "error": _one_line(error),

@@ -1,7 +1,8 @@
 """From a plain child of the zygote to a process that owns nothing: namespaces, mounts, limits, privileges.
 
 The order matters. Namespaces need the fork that follows them; mounts need the capabilities of the new user
-namespace; dropping those needs `CAP_SETPCAP`; the system-call filter comes last, because it forbids all of the above.
+namespace; dropping those needs `CAP_SETPCAP`; the system-call filter comes last, because it forbids all of
+the above.
 """
 
 import ctypes
@@ -15,7 +16,8 @@ _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 _NAMESPACES = _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWUTS
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
-_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 4, 24, 38, 47
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 36, 38, 47
 _CAP_VERSION_3 = 0x20080522
 _MIB = 1 << 20
 
@@ -113,4 +115,20 @@ def seal(profile: seccomp.Profile) -> None:
 
 def adopt_orphans() -> None:
     """Become the parent of grandchildren whose own parent ends."""
-    _check(_libc.prctl(36, 1, 0, 0, 0), "child subreaper")
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "child subreaper")
+
+
+def become(user: int) -> None:
+    """Turn from the namespace's root, and its capabilities, into a user without any.
+
+    Raises:
+        OSError: if that user could not read the interpreter's own library.
+    """
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    # Both were lost with the change: dying with the parent, and owning the maps of one's children.
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "die with the parent")
+    _check(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "dumpable")
+    os.close(os.open(os.__file__, os.O_RDONLY))
+    os.close(os.open(__file__, os.O_RDONLY))

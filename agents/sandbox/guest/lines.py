@@ -65,11 +65,9 @@ class _Monitored:
         self._events = monitoring.events
         self._register, self._get_events = monitoring.register_callback, monitoring.get_events
         self._use, self._set_events = monitoring.use_tool_id, monitoring.set_events
-        set_local, wanted, disable = (
-            monitoring.set_local_events,
-            monitoring.events.LINE,
-            monitoring.DISABLE,
-        )
+        set_local, disable = monitoring.set_local_events, monitoring.DISABLE
+        wanted = monitoring.events.LINE | monitoring.events.JUMP
+        numbers: dict[CodeType, dict[int, int | None]] = {}
 
         def start(code: CodeType, _offset: int) -> Any:
             if counts(code.co_filename):
@@ -82,12 +80,25 @@ class _Monitored:
                 spent()
             self.seen.add((code.co_filename, number))
 
-        self._start, self._line = start, line
+        def jump(code: CodeType, source: int, target: int) -> None:
+            # A loop within one line makes no event of its own, unlike under sys.settrace.
+            if target < source:
+                lines = numbers.get(code)
+                if lines is None:
+                    spans = code.co_lines()
+                    lines = {at: line for begin, end, line in spans for at in range(begin, end, 2)}
+                    numbers[code] = lines
+                number = lines.get(source)
+                if number is not None and number == lines.get(target):
+                    line(code, number)
+
+        self._start, self._line, self._jump = start, line, jump
 
     def start(self) -> None:
         self._use(self._tool, "ratchet")
         self._register(self._tool, self._events.PY_START, self._start)
         self._register(self._tool, self._events.LINE, self._line)
+        self._register(self._tool, self._events.JUMP, self._jump)
         self._set_events(self._tool, self._events.PY_START)
 
     def intact(self) -> bool:

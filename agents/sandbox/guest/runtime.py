@@ -1,9 +1,9 @@
 # Without pathlib, which would double the start of a cold guest:
-# ruff: noqa: PTH103, PTH108, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH103, PTH118, PTH120, PTH123
 """What a harness works with. A harness imports this module as `ratchet_runtime`.
 
-`solve(task, model, workspace)` gets a `Task`, a `Model` and a `Workspace`. It may raise anything: what counts is the
-content of the workspace when it ends.
+`solve(task, model, workspace)` gets a `Task`, a `Model` and a `Workspace`. It may raise anything: what counts
+is the content of the workspace when it ends.
 """
 
 import os
@@ -19,11 +19,11 @@ class HarnessError(Exception):
     """Base of what the host answers instead of a result."""
 
 
-class BudgetExceeded(HarnessError):  # noqa: N818 - the name that harnesses know
+class BudgetExceeded(HarnessError):
     """Raised when the task's model calls, test runs or tokens are spent. A harness that lets it pass has finished."""
 
 
-class ModelRefused(HarnessError):  # noqa: N818 - the name that harnesses know
+class ModelRefused(HarnessError):
     """Raised when the model, or its provider, declined to answer this request."""
 
 

@@ -1,8 +1,9 @@
 """A system-call filter, assembled by hand as classic BPF, for x86_64 and aarch64.
 
-Three profiles. `harness` is one process and one thread; `tests` may start threads, never processes; `command` may
-start and execute programs. None of them may open a socket, mount, trace another process, make a namespace, load
-code into the kernel or hold memory that no limit counts. Calls that are newer than this list do not exist there.
+Three profiles. `harness` is one process and one thread; `tests` may start threads, never processes; `command`
+may start and execute programs. None of them may open a socket, mount, trace another process, make a
+namespace, load code into the kernel or hold memory that no limit counts. Calls that are newer than this list
+do not exist there.
 """
 
 import ctypes

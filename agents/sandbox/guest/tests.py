@@ -1,11 +1,11 @@
 # Without pathlib, which would double the start of a cold guest:
-# ruff: noqa: PTH103, PTH108, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH108, PTH112, PTH114, PTH118, PTH208
 """The trusted part of a test run: PID 1 of the run's namespace. It never executes a line of the workspace.
 
-It knows the expected test ids from the text of the test files alone, forks one worker per test file, and owns the
-other ends of the worker's pipes. A worker's result counts only if it carries the worker's nonce, comes in order and
-exactly once, and if the worker came to its proper end; a canary test that must fail runs among the others, so that
-code which makes everything pass gives itself away.
+It knows the expected test ids from the text of the test files alone, forks one worker per test file, and owns
+the other ends of the worker's pipes. A worker's result counts only if it carries the worker's nonce, comes in
+order and exactly once, and if the worker came to its proper end; a canary test that must fail runs among the
+others, so that code which makes everything pass gives itself away.
 """
 
 import ast
@@ -358,8 +358,9 @@ def _frames(ended: Ended, nonce: bytes) -> list[dict[str, Any]] | None:
     for line in ended.results.split(b"\n"):
         if not line:
             continue
-        mark, _, body = line.partition(b" ")
-        if mark != nonce:
+        mark, _, rest = line.partition(b" ")
+        word, _, body = rest.partition(b" ")
+        if mark != nonce or word not in {b"note", b"pass", b"fail"}:
             return None
         try:
             frame = json.loads(body)
@@ -367,7 +368,7 @@ def _frames(ended: Ended, nonce: bytes) -> list[dict[str, Any]] | None:
             return None
         if not isinstance(frame, dict):
             return None
-        frames.append(frame)
+        frames.append(frame | {"verdict": word.decode()})
     return frames
 
 
@@ -384,7 +385,7 @@ def _in_order(
         if "test" in frame:
             if len(outcomes) == len(names) or frame["test"] != names[len(outcomes)]:
                 return {}, executed, "crashed"
-            outcomes[frame["test"]] = frame
+            outcomes[frame["test"]] = frame | {"passed": frame["verdict"] == "pass"}
         elif frame.get("stop") == "lines":
             stop = "lines"
     return outcomes, executed, stop

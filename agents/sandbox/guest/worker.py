@@ -1,8 +1,8 @@
 """The part of the test runner that shares a process with the workspace's code, which may be hostile.
 
-Whatever it needs after the first foreign import it holds in locals and closures. That raises the price of an attack;
-it does not exclude one: code in the same process can, in the end, walk to any object. What a forged result would have
-to get past stands in `guest.tests`.
+Whatever it needs after the first foreign import it holds in locals and closures. That raises the price of an
+attack; it does not exclude one: code in the same process can, in the end, walk to any object. What a forged
+result would have to get past stands in `guest.tests`.
 """
 
 import builtins
@@ -38,11 +38,12 @@ class Plan:
     lines: int
 
 
-def _reporter(fd: int, nonce: bytes) -> Callable[[dict[str, Any]], None]:
+def _reporter(fd: int, nonce: bytes) -> Callable[..., None]:
+    """How results get out. The verdict is a word of its own, never part of what a patched encoder could write."""
     write, dumps = os.write, json.JSONEncoder().encode
 
-    def report(frame: dict[str, Any]) -> None:
-        view = memoryview(nonce + b" " + dumps(frame).encode() + b"\n")
+    def report(frame: dict[str, Any], word: bytes = b"note") -> None:
+        view = memoryview(nonce + b" " + word + b" " + dumps(frame).encode() + b"\n")
         while view:
             view = view[write(fd, view) :]
 
@@ -98,7 +99,7 @@ def _text(error: BaseException) -> str:
     name = type(error).__name__
     try:
         said = str(error)
-    except BaseException:  # noqa: BLE001
+    except BaseException:
         said = ""
     text = " ".join((f"{name}: {said}" if said else name).split())[:300]
     return text.encode("utf-8", "replace").decode()
@@ -111,9 +112,9 @@ def _prepare(plan: Plan) -> None:
     random.seed(0)
 
 
-def _codes(code: CodeType) -> set[int]:
-    """Identities of the functions that a module defines at its top level."""
-    return {id(constant) for constant in code.co_consts if isinstance(constant, CodeType)}
+def _codes(code: CodeType) -> dict[int, str]:
+    """Identity and name of each function that a module defines at its top level."""
+    return {id(constant): constant.co_name for constant in code.co_consts if isinstance(constant, CodeType)}
 
 
 def plain(fd: int, plan: Plan) -> None:  # noqa: PLR0915 - its locals are what hostile code cannot name
@@ -143,7 +144,7 @@ def plain(fd: int, plan: Plan) -> None:  # noqa: PLR0915 - its locals are what h
     def attempt(function: Any) -> dict[str, Any]:
         try:
             function()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             trace = seen.trace(error.__traceback__, error)
             text = _text(error)
             if text == "AssertionError" and trace and trace[-1][0] == plan.path:
@@ -160,7 +161,7 @@ def plain(fd: int, plan: Plan) -> None:  # noqa: PLR0915 - its locals are what h
         known = _codes(code)
         lines.start()
         exec(code, namespace)  # noqa: S102
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         trace = seen.trace(error.__traceback__, error)
         report({"load": True, "error": _text(error), "trace": trace, "executed": lines.executed})
         leave(0)
@@ -175,13 +176,14 @@ def plain(fd: int, plan: Plan) -> None:  # noqa: PLR0915 - its locals are what h
             inner: Any = function
             while not isinstance(inner, FunctionType) and hasattr(inner, "__wrapped__"):
                 inner = inner.__wrapped__
-            if not isinstance(inner, FunctionType) or id(inner.__code__) not in known:
+            if not isinstance(inner, FunctionType) or known.get(id(inner.__code__)) != entry:
                 said = {"passed": False, "error": f"{entry} is not the function that the test file defines"}
             elif inner.__code__.co_flags & _GENERATOR_FLAGS:
                 said = {"passed": False, "error": f"TypeError: {entry} is a generator, not a test"}
             else:
                 said = attempt(function)
-        report({"test": entry, "lines": seen.lines(), "executed": lines.executed, **said})
+        word = b"pass" if said.pop("passed") is True else b"fail"
+        report({"test": entry, "lines": seen.lines(), "executed": lines.executed, **said}, word)
     report({"done": True, "executed": lines.executed})
     leave(0)
 
@@ -230,7 +232,8 @@ def pytest(fd: int, plan: Plan) -> None:
 
         def pytest_runtest_logfinish(self, nodeid: str) -> None:
             said = self.said or {"passed": True}
-            report({"test": nodeid, "lines": seen.lines(), "executed": lines.executed, **said})
+            word = b"pass" if said.pop("passed") is True else b"fail"
+            report({"test": nodeid, "lines": seen.lines(), "executed": lines.executed, **said}, word)
 
     def fail(text: str) -> None:
         report({"load": True, "error": text[:300]})

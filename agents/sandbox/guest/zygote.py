@@ -1,9 +1,10 @@
 # Without pathlib, which would double the start of a cold guest:
-# ruff: noqa: PTH103, PTH108, PTH112, PTH114, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH112, PTH123, PTH208
 """The long-lived process of a sandbox: waits for runs, forks one at a time, kills and reaps it.
 
-It never reads a byte that hostile code wrote: a run's files and frames travel over the run's own socket, which comes
-in with the request and goes to the run. What the zygote hears are requests of the host, on one inherited socket:
+It never reads a byte that hostile code wrote: a run's files and frames travel over the run's own socket,
+which comes in with the request and goes to the run. What the zygote hears are requests of the host, on one
+inherited socket:
 
     {"op": "run", "kind", "cpu", "memory", "processes", "rss", "disk"}  with the run's socket
     {"op": "kill"}
@@ -97,7 +98,7 @@ def _start(request: dict[str, Any], fd: int, control: int, nested: bool, places:
         except OSError as error:
             os.write(writer, f"!{error}".encode())
             os._exit(1)
-        except BaseException:  # noqa: BLE001
+        except BaseException:
             os._exit(1)
         try:
             os.close(writer)
@@ -204,10 +205,12 @@ def _kill_session(pid: int) -> None:
         pass
 
 
-def main(fd: int, nested: bool, places: list[str], preload: list[str]) -> None:
+def main(fd: int, nested: bool, stranger: bool, places: list[str], preload: list[str]) -> None:
     """Serve runs until the host is gone."""
     control = socket.socket(fileno=fd)
     isolate.calm_signals()
+    if stranger:
+        isolate.become(1000)
     if not nested:
         isolate.hide_memory()
     if os.getpid() != 1:
