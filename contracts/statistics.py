@@ -29,7 +29,7 @@ EXACT_CLUSTERS = 32
 SLACK = 2
 """Units per cluster within which two sums count as tied. A cluster's mean is off by at most 1.5 units, so
 sums that are equal as fractions always tie; to count a near tie can only raise a p-value."""
-BLOCK = 1 << 18
+BLOCK = 1 << 15
 """Cells of a resampling matrix that are held at once: few enough for a processor's cache."""
 
 
@@ -130,9 +130,9 @@ def sign_flip_p(d: ArrayLike, *, resamples: int = 10_000, key: str) -> SignFlip:
     if clusters <= EXACT_CLUSTERS:
         return SignFlip(p=_subsets(array, limit) / 2**clusters, exact=True, resamples=2**clusters)
     floats = array.astype(np.float64)
-    hits = sum(
-        int(np.count_nonzero(flips @ floats <= limit)) for flips in flip_blocks(key, clusters, resamples)
-    )
+    hits = 0
+    for flips in flip_blocks(key, clusters, resamples):
+        hits += int(np.count_nonzero(flips.astype(np.float64) @ floats <= limit))
     return sampled_p(hits, resamples)
 
 
@@ -151,7 +151,7 @@ def bootstrap_interval(d: ArrayLike, *, level: float = 0.95, resamples: int = 10
     if not len(array):
         raise ValueError("an interval needs at least one cluster")
     floats = array.astype(np.float64)
-    sums = [counts @ floats for counts in draw_blocks(key, len(array), resamples)]
+    sums = [counts.astype(np.float64) @ floats for counts in draw_blocks(key, len(array), resamples)]
     return percentile_interval(np.concatenate(sums), array, level)
 
 

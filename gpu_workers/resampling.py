@@ -72,9 +72,9 @@ class Resampler:
         if clusters <= EXACT_CLUSTERS:
             return tuple(self._exact(row, limit) for row in values)
         xp = self.arrays.xp
-        columns = self._columns(values)
+        columns = self.arrays.put(np.ascontiguousarray(values.T, dtype=np.float64))
         hits = xp.zeros(count, dtype=np.int64)
-        for flips in flip_blocks(self.key, clusters, self.resamples, self._rows(clusters + 64 + count)):
+        for flips in flip_blocks(self.key, clusters, self.resamples, self._block(clusters + 64 + count)):
             self.checkpoint()
             sums = self.arrays.put(flips).astype(np.float64) @ columns
             hits += xp.count_nonzero(sums <= limit, axis=0)
@@ -110,12 +110,13 @@ class Resampler:
     def _ends(self, values: Fixed, level: float) -> tuple[NDArray[Any], NDArray[Any]]:
         """Bootstrapped sums at both ends of each row's interval."""
         count, clusters = values.shape
-        columns = self._columns(values)
+        rows = self.arrays.put(values.astype(np.float64))
         sums = self.arrays.xp.empty((count, self.resamples), dtype=np.float64)
         done = 0
-        for draws in draw_blocks(self.key, clusters, self.resamples, self._rows(3 * clusters + count)):
+        for draws in draw_blocks(self.key, clusters, self.resamples, self._block(3 * clusters + count)):
             self.checkpoint()
-            sums[:, done : done + len(draws)] = (self.arrays.put(draws).astype(np.float64) @ columns).T
+            weights = self.arrays.put(draws).astype(np.float64)
+            sums[:, done : done + len(draws)] = rows @ weights.T
             done += len(draws)
         self.checkpoint()
         low, high = interval_ranks(self.resamples, level)
@@ -125,10 +126,6 @@ class Resampler:
             sums.sort(axis=1)
         return self.arrays.get(sums[:, low]), self.arrays.get(sums[:, high])
 
-    def _columns(self, values: Fixed) -> Any:
-        """The rows as columns of a matrix on the device."""
-        return self.arrays.put(np.ascontiguousarray(values.T, dtype=np.float64))
-
-    def _rows(self, cells: int) -> int:
+    def _block(self, cells: int) -> int:
         """Rows of a resampling matrix at once, where each takes so many cells with its product."""
         return max(1, self.arrays.block_bytes // (16 * cells))
