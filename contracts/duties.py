@@ -36,7 +36,7 @@ def _campaign_duty(state: Lineage, campaign: Campaign, now: float) -> list[tuple
         return _round_duties(campaign, campaign.round, f"{prefix}/{campaign.round.number}", now)
     if campaign.release is not None:
         return [("evaluator", Duty(key=f"{prefix}/release/{campaign.release.check}", kind="release"))]
-    if stop_reason(campaign, now) is None:
+    if stop_reason(campaign, now) is None and not campaign.release_checked:  # a release check is the last act
         number = campaign.rounds_done + 1
         return [("planner", Duty(key=f"{prefix}/{number}/open", kind="open"))]
     if release_due(state, campaign):
@@ -62,7 +62,8 @@ def _undecided(campaign: Campaign, round_: Round, prefix: str, now: float) -> li
         return [(role, Duty(key=f"{prefix}/{kind}", kind=kind))]
 
     if round_.fault:
-        return duty("evaluator", "verdict")
+        # Not the key of the verdict below: one that was reached before the fault must not be given after it.
+        return [("evaluator", Duty(key=f"{prefix}/verdict/fault", kind="verdict"))]
     if not round_.executed:
         return duty("evaluator", "execute")
     if round_.failures is None:

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from contracts import events as e
-from contracts.envelope import Envelope
+from contracts.envelope import GENESIS, Envelope
 from contracts.gate import Verdict
 from contracts.record import Record
 from contracts.settings import CampaignSettings, Spent, SuiteManifest
@@ -102,7 +102,7 @@ class Arm(Record):
 
 
 class Branch(Record):
-    """A raced candidate that was not kept; it may be grafted or raced again later."""
+    """A raced candidate; if it was not kept, or was lost again, it may be grafted later."""
 
     round: int
     parent: str
@@ -175,6 +175,7 @@ class Lineage(Record):
     released: str = ""
     """Tree of the last release, or the seed's."""
     nulls: int = 0
+    """A/A arms that came to a verdict."""
     nulls_kept: int = 0
     unknown: int = 0
     """Events that this version could not understand."""
@@ -189,7 +190,7 @@ def fold(state: Lineage, envelope: Envelope) -> Lineage:
     """The state after one more event of the lineage. Raises ValueError when the event is not the next one."""
     if envelope.version != state.version + 1:
         raise ValueError(f"event {envelope.version} does not follow version {state.version}")
-    if state.version and envelope.prev_hash != state.hash:
+    if envelope.prev_hash != (state.hash or GENESIS):
         raise ValueError(f"event {envelope.version} does not point to the event before it")
     state = evolve(e.decode(envelope), state, envelope)
     return msgspec.structs.replace(
@@ -235,7 +236,7 @@ def _new_head(state: Lineage, tree: str, envelope: Envelope, round_: int, reason
 
 
 @singledispatch
-def evolve(event: e.Event, state: Lineage, envelope: Envelope) -> Lineage:
+def evolve(event: e.Event, state: Lineage, _envelope: Envelope) -> Lineage:
     """The state after an event; events without effect on a lineage leave it as it is."""
     if isinstance(event, e.Unknown):
         return msgspec.structs.replace(state, unknown=state.unknown + 1)
@@ -270,12 +271,17 @@ def _(event: e.CampaignStarted, state: Lineage, envelope: Envelope) -> Lineage:
 
 @evolve.register
 def _(event: e.CampaignPaused, state: Lineage, _envelope: Envelope) -> Lineage:
+    if state.campaign is None or state.campaign.status == "finished":
+        return state
     return _replace_campaign(state, status="paused", paused_reason=event.reason)
 
 
 @evolve.register
 def _(_event: e.CampaignResumed, state: Lineage, _envelope: Envelope) -> Lineage:
-    return _replace_campaign(state, status="running", paused_reason="")
+    if state.campaign is None or state.campaign.status != "paused":
+        return state
+    status = "running" if state.campaign.start_tree else "requested"
+    return _replace_campaign(state, status=status, paused_reason="")
 
 
 @evolve.register
@@ -297,11 +303,10 @@ def _(event: e.HeadReset, state: Lineage, envelope: Envelope) -> Lineage:
 
 @evolve.register
 def _(event: e.RoundOpened, state: Lineage, envelope: Envelope) -> Lineage:
-    return _replace_campaign(
-        state,
-        round=Round(number=event.round, tree=event.tree, traceparent=envelope.traceparent),
-        last_at=envelope.at,
-    )
+    # The planner may have read the head before a person set it elsewhere: then there is nothing to measure against.
+    fault = "" if event.tree == state.head else "the head was reset while the round was being opened"
+    round_ = Round(number=event.round, tree=event.tree, traceparent=envelope.traceparent, fault=fault)
+    return _replace_campaign(state, round=round_, last_at=envelope.at)
 
 
 @evolve.register
@@ -387,6 +392,8 @@ def _(event: e.ChangeConfirmed, state: Lineage, _envelope: Envelope) -> Lineage:
     if round_ is None or state.campaign is None:
         return state
     candidate = next(c for c in round_.candidates if c.number == event.candidate)
+    if not event.complete:  # there are no scores, and nothing follows for the plan
+        return _replace_round(state, verdict=event.verdict, fault=event.verdict.reason, spent=event.spent)
     tasks = state.campaign.suite.practice
     flips = tuple(
         task.id
@@ -394,8 +401,7 @@ def _(event: e.ChangeConfirmed, state: Lineage, _envelope: Envelope) -> Lineage:
         if theirs and sum(theirs) - sum(ours) > 0.05 * len(theirs)
     )
     state = _with_arm(state, candidate.plan.arm, confirmed=1)
-    fault = "" if event.complete else event.verdict.reason
-    return _replace_round(state, verdict=event.verdict, flips=flips, fault=fault, spent=event.spent)
+    return _replace_round(state, verdict=event.verdict, flips=flips, spent=event.spent)
 
 
 @evolve.register
@@ -446,7 +452,9 @@ def _(event: e.ChangeInconclusive, state: Lineage, _envelope: Envelope) -> Linea
 @evolve.register
 def _(event: e.NullArmMeasured, state: Lineage, _envelope: Envelope) -> Lineage:
     state = msgspec.structs.replace(
-        state, nulls=state.nulls + 1, nulls_kept=state.nulls_kept + (event.verdict.decision == "keep")
+        state,
+        nulls=state.nulls + (event.verdict.decision != "inconclusive"),
+        nulls_kept=state.nulls_kept + (event.verdict.decision == "keep"),
     )
     return _replace_round(state, null_measured=True, spent=event.spent)
 

@@ -6,7 +6,7 @@ import msgspec
 
 from contracts import events as e
 from contracts.duties import Duty
-from contracts.envelope import Envelope
+from contracts.envelope import GENESIS, Envelope
 from contracts.record import Record
 
 
@@ -25,7 +25,7 @@ def fold(state: Submission, envelope: Envelope) -> Submission:
     """The state after one more event of the stream. Raises ValueError when the event is not the next one."""
     if envelope.version != state.version + 1:
         raise ValueError(f"event {envelope.version} does not follow version {state.version}")
-    if state.version and envelope.prev_hash != state.hash:
+    if envelope.prev_hash != (state.hash or GENESIS):
         raise ValueError(f"event {envelope.version} does not point to the event before it")
     state = evolve(e.decode(envelope), state)
     return msgspec.structs.replace(
