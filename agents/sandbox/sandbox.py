@@ -40,6 +40,11 @@ class Sandbox:
         """Whether test runs so far were namespaces inside one sandbox, rather than a sandbox each."""
         return self._tests.nested
 
+    @property
+    def pids(self) -> tuple[int | None, int | None]:
+        """Process ids of the outer sandboxes for harnesses and for tests, as far as they are up."""
+        return self._harness.pid, self._tests.pid
+
     def start(self) -> None:
         """Warm up: start both outer sandboxes now.
 

@@ -473,7 +473,7 @@ def _system() -> list[str]:
             if (Path(prefix) / name).is_dir():
                 argv += ["--ro-bind", f"{prefix}/{name}", f"{prefix}/{name}"]
         # Installed packages may include this one, and with it the suites and their hidden tests.
-        for found in sorted(Path(prefix, "lib").glob("python3*")):
+        for found in sorted(Path(prefix).glob("lib*/python3*")):
             for name in ("site-packages", "dist-packages"):
                 if (found / name).is_dir():
                     argv += ["--tmpfs", str(found / name), "--remount-ro", str(found / name)]

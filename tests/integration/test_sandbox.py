@@ -1,6 +1,7 @@
 import logging
 import os
 import signal
+import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from agents.sandbox import (
     probe,
 )
 from agents.sandbox import zygote as zygotes
+from agents.sandbox.guest import seccomp
 from contracts.tasks import Budget, Task, TestReport, TestSpec
 
 STACK = {
@@ -394,6 +396,51 @@ def test_no_sandbox_without_bubblewrap(
         sandbox.run_tests(STACK, TestSpec())
     assert "No permissions" in str(caught.value)
     assert "kernel.apparmor_restrict_unprivileged_userns" in str(caught.value)
+
+
+def verdict(program: bytes, arch: int, number: int, argument: int = 0) -> int:
+    """What a filter answers, by a little interpreter: 0 allows, -1 kills, else the errno."""
+    code: list[tuple[int, int, int, int]] = list(struct.iter_unpack("=HBBI", program))
+    data = {0: number, 4: arch, 16: argument}
+    at, value = 0, 0
+    while True:
+        op, yes, no, k = code[at]
+        at += 1
+        if op == 0x20:
+            value = data[k]
+        elif op == 0x06:
+            return {0x7FFF0000: 0, 0x80000000: -1}.get(k, k & 0xFFFF)
+        else:
+            at += yes if {0x15: value == k, 0x35: value >= k, 0x45: bool(value & k)}[op] else no
+
+
+@pytest.mark.parametrize(
+    ("machine", "arch", "socket_", "socketpair", "clone", "execve", "read", "unshare"),
+    [("x86_64", 0xC000003E, 41, 53, 56, 59, 0, 272), ("aarch64", 0xC00000B7, 198, 199, 220, 221, 63, 97)],
+)
+def test_the_filter_on_every_machine(
+    machine: str, arch: int, socket_: int, socketpair: int, clone: int, execve: int, read: int, unshare: int
+) -> None:
+    thread, process, namespace = 0x3D0F00, 0x1200011, 0x10000011
+    for profile in ("harness", "tests", "command"):
+        program = seccomp.program(profile, machine)
+        assert verdict(program, arch, read) == 0
+        assert verdict(program, arch ^ 1, read) == -1
+        assert verdict(program, arch, socket_) == 1
+        assert verdict(program, arch, unshare) == 1
+        assert verdict(program, arch, clone, namespace) == 1
+        assert verdict(program, arch, 435) == 38
+        assert verdict(program, arch, 425) == 38
+        assert verdict(program, arch, 439) == 0
+        assert verdict(program, arch, 9999) == 38
+        assert verdict(program, arch, execve) == (0 if profile == "command" else 1)
+        assert verdict(program, arch, clone, process) == (0 if profile == "command" else 1)
+        assert verdict(program, arch, clone, thread) == (1 if profile == "harness" else 0)
+        assert verdict(program, arch, socketpair, 1) == (1 if profile == "harness" else 0)
+        assert verdict(program, arch, socketpair, 2) == 1
+    assert verdict(seccomp.program("tests", "x86_64"), 0xC000003E, 0x40000000) == -1
+    with pytest.raises(OSError, match="mips"):
+        seccomp.program("tests", "mips")
 
 
 def test_probe() -> None:
