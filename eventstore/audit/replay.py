@@ -98,11 +98,11 @@ class _Walk:
 
     def through(self, envelopes: Iterable[Envelope]) -> None:
         all_ = tuple(envelopes)
-        wanted = {event.state_version for event in map(e.decode, all_) if isinstance(event, e.RoundClosed)}
+        wanted = {event.state_version for event in map(_decoded, all_) if isinstance(event, e.RoundClosed)}
         found: dict[int, str] = {}
         for envelope in all_:
             self.events += 1
-            event = e.decode(envelope)
+            event = _decoded(envelope)
             self._examine(envelope, event, found)
             try:
                 self.state = fold(self.state, envelope)
@@ -114,7 +114,7 @@ class _Walk:
                 found[self.state.version] = state_hash(self.state)
 
     def _examine(self, envelope: Envelope, event: e.Event, found: dict[int, str]) -> None:
-        if not envelope.sound:
+        if not _sound(envelope):
             self._blame(envelope, "its fields do not have the hash that it names")
         if isinstance(event, VERDICTS):
             self.verdicts += 1
@@ -165,6 +165,20 @@ class _Walk:
                 reason=reason,
             )
         )
+
+
+def _decoded(envelope: Envelope) -> e.Event:
+    try:
+        return e.decode(envelope)
+    except (TypeError, ValueError) as error:  # the damage changed a field's very type
+        return e.Unknown(type=str(envelope.type), reason=str(error))
+
+
+def _sound(envelope: Envelope) -> bool:
+    try:
+        return envelope.sound
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def state_facts(state: Lineage) -> dict[str, object]:

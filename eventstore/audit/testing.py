@@ -28,7 +28,8 @@ SEED_FILES = {
     "harness.toml": b"[decoding]\ntemperature = 1.0\n\n[rules]\non = []\n",
     "prompts/system.md": b"Mend the program.\n",
 }
-_GATE = GateSettings(candidates=3, race_seeds=2, confirm_seeds=6, resamples=400)
+GATE = GateSettings(candidates=3, race_seeds=2, confirm_seeds=6, resamples=400)
+"""A gate that decides quickly."""
 
 
 class Store(EventStore, BlobStore, Protocol):
@@ -111,7 +112,7 @@ async def synthetic_campaign(
         mishaps: whether candidates are rejected, stages fail and the head is reset now and then.
         finish: False leaves the campaign in the middle of its last round.
     """
-    settings = settings or CampaignSettings(gate=_GATE, null_every=3, release_seeds=5)
+    settings = settings or CampaignSettings(gate=GATE, null_every=3, release_seeds=5)
     settings = msgspec.structs.replace(settings, rounds=rounds, seed=seed)
     author = _Author(store, f"lineage/{name}", random.Random(seed), mishaps=mishaps)  # noqa: S311
     await author.catch_up()
