@@ -33,7 +33,7 @@ IN_FLIGHT = 256
 PAGE_BYTES = 8 * 1024 * 1024
 """Bytes that are read, and so published, in one go."""
 CHECK = 1.0
-"""Seconds after which an idle relay looks whether the stream is still there and as it left it."""
+"""Seconds after which the relay looks again whether the stream is still there and as it left it."""
 
 _log = structlog.get_logger("eventstore.relay")
 
@@ -65,6 +65,7 @@ class Relay:
         self._check = check
         self._max_message = max_message
         self._in_flight = 0
+        self._sequence = 0
         self.published = 0
         """Events published by this relay, repetitions after a loss included."""
 
@@ -75,30 +76,35 @@ class Relay:
             before = self.published
             problem: BaseException | None = None
             try:
-                await self._publish_from(await self._resume())
+                mark = await self._resume()
+                _heed_cancellation()
+                await self._publish_from(mark)
             except* (_BrokenError, BusError, LedgerError, msgspec.MsgspecError) as group:
                 problem = group.exceptions[0]
                 _log.info("relay starts over", reason=str(problem) or type(problem).__name__)
             if isinstance(problem, StoreClosed):
                 return
+            _heed_cancellation()
             delay = 0.05 if self.published > before else min(delay * 2, 2.0)
             await asyncio.sleep(delay)
             await self._bus.wait_connected()
 
     async def _publish_from(self, mark: Mark) -> None:
-        position, sequence = mark.position, mark.sequence
+        position, self._sequence = mark.position, mark.sequence
         slots = asyncio.Semaphore(IN_FLIGHT)
         self._in_flight = 0
         async with asyncio.TaskGroup() as group:  # one refusal ends them all: order before speed
+            group.create_task(self._watch())
             while True:
                 page = await self._store.read_all(after=position, limit=IN_FLIGHT, max_bytes=PAGE_BYTES)
                 for event in page.events:
                     await slots.acquire()
                     self._in_flight += 1
-                    group.create_task(self._publish(event, sequence, slots))
-                    position, sequence = event.position, sequence + 1
-                if not page.more and not await self._store.grown(position, at_most=self._check):
-                    await self._look(sequence)
+                    group.create_task(self._publish(event, self._sequence, slots))
+                    position = event.position
+                    self._sequence += 1
+                if not page.more:
+                    await self._store.grown(position)
 
     async def _publish(self, event: Envelope, after: int, slots: asyncio.Semaphore) -> None:
         headers = {
@@ -122,13 +128,19 @@ class Relay:
         self._in_flight -= 1
         slots.release()
 
-    async def _look(self, sequence: int) -> None:
-        """Whether the stream ends where the relay left it, while nothing is on its way."""
-        if self._in_flight:
-            return
-        state = await self._state()
-        if state.last_seq != sequence or (state.messages == 0) != (sequence == 0):
-            raise _BrokenError(f"the stream ends at {state.last_seq}, not {sequence}")
+    async def _watch(self) -> None:
+        """See to it that the stream is there and, while nothing is on its way, that it ends where it should.
+
+        A publish alone would not tell: when the stream is gone but someone listens, nobody answers, nobody refuses.
+        """
+        while True:
+            await asyncio.sleep(self._check)
+            busy, sequence = self._in_flight, self._sequence
+            state = await self._state()
+            if busy or self._in_flight or sequence != self._sequence:
+                continue
+            if state.last_seq != sequence or (state.messages == 0) != (sequence == 0):
+                raise _BrokenError(f"the stream ends at {state.last_seq}, not {sequence}")
 
     async def _resume(self) -> Mark:
         """Where to go on: after the last message, if it is one of this ledger; else from the start."""
@@ -161,3 +173,10 @@ class Relay:
         except StreamFailed as error:
             raise _BrokenError(str(error)) from error
         return msgspec.convert(info["state"], _State)
+
+
+def _heed_cancellation() -> None:
+    """End here if this task was cancelled: nats-py's requests can swallow that when the reply comes with it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ import structlog
 from bus import logs, service
 from bus.connection import Bus, connect
 from bus.dead import dead_letter
-from bus.errors import BusUnavailable
+from bus.errors import BusError, BusUnavailable
 from bus.link import Interest
 from bus.server import read_url
 from contracts.ledger import (
@@ -67,13 +68,15 @@ class LedgerService:
         self._idle.set()
 
     async def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer; when it returns, requests find this service."""
         await self._answer(Append, self._append)
         await self._answer(Read, self._read)
         await self._answer(Streams, self._streams)
         await self._answer(BlobPut, self._blob_put)
         await self._answer(BlobGet, self._blob_get)
         await self._answer(BlobHas, self._blob_has)
+        with suppress(BusError):  # away again: the subscriptions follow the reconnection
+            await self._bus.flush()
 
     async def stop(self) -> None:
         """Take no further requests, and finish those in work."""
@@ -81,7 +84,8 @@ class LedgerService:
             await interest.stop()
         self._interests.clear()
         try:
-            await asyncio.wait_for(self._idle.wait(), DRAIN)
+            async with asyncio.timeout(DRAIN):
+                await self._idle.wait()
         except TimeoutError:
             _log.warning("requests were left unanswered; their senders will ask again", count=self._working)
 
@@ -121,7 +125,7 @@ class LedgerService:
             if refusal.kind == "internal":
                 _log.error("request failed", subject=subject, error=str(error))
         if refusal.kind == "malformed":
-            self._bus.spawn(self._bury(subject, data, refusal.message))
+            self._bus.spawn(partial(self._bury, subject, data, refusal.message))
         return refusal
 
     async def _bury(self, subject: str, data: bytes, reason: str) -> None:

@@ -47,7 +47,8 @@ class Tail:
                     return event
             self._came.clear()
             try:
-                await asyncio.wait_for(self._came.wait(), max(end - time.monotonic(), 0.0))
+                async with asyncio.timeout(max(end - time.monotonic(), 0.0)):
+                    await self._came.wait()
             except TimeoutError:
                 return None
 

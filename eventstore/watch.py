@@ -37,7 +37,8 @@ class Watch:
                 return True
             self._waiting.append(entry)
         try:
-            await asyncio.wait_for(event.wait(), at_most)
+            async with asyncio.timeout(at_most):
+                await event.wait()
         except TimeoutError:
             return self._position > position
         finally:

@@ -13,7 +13,7 @@ from eventstore import rows, select
 from eventstore.database import open_reader, translate
 from eventstore.errors import BlobMissing, Malformed
 from eventstore.sqlite import SqliteStore
-from eventstore.trees import check_paths
+from eventstore.trees import check_paths, diff_file
 
 
 class Archive(Protocol):
@@ -141,3 +141,14 @@ def entries(archive: Archive, tree: str) -> dict[str, str]:
 def files(archive: Archive, tree: str) -> dict[str, bytes]:
     """The files of a tree: path → bytes."""
     return {path: archive.blob(name) for path, name in entries(archive, tree).items()}
+
+
+def tree_diff(archive: Archive, old: str, new: str) -> str:
+    """A unified diff between two trees; empty when they are the same."""
+    before, after = entries(archive, old), entries(archive, new)
+    parts = []
+    for path in sorted(before.keys() | after.keys()):
+        if before.get(path) != after.get(path):
+            left, right = (archive.blob(side[path]) if path in side else None for side in (before, after))
+            parts.append(diff_file(path, left, right))
+    return "".join(parts)

@@ -121,6 +121,8 @@ class CampaignHistory(Record):
     marks: tuple[Mark, ...] = ()
     """Of its own events: requested, started, paused, resumed, finished."""
     start_tree: str = ""
+    head: str = ""
+    """The head at its last event."""
     started_at: float = 0.0
     last_at: float = 0.0
     rounds: tuple[RoundHistory, ...] = ()
@@ -255,7 +257,7 @@ class _Gatherer:
         self.take(event)
         campaign = self.campaigns.get(getattr(event, "campaign", "") or (self.open or ("",))[0])
         if campaign is not None:
-            self._campaign(campaign.id, last_at=envelope.at)
+            self._campaign(campaign.id, last_at=envelope.at, head=self.state.head)
         if self.open is not None and event.__class__ in {e.HeadReset, e.ApprovalGranted, e.ApprovalDenied}:
             self._round(*self.open)
 

@@ -26,8 +26,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def new(name: str, payload: bytes = b"{}", **more: str) -> NewEvent:
-    return NewEvent(event_id=name, type="Tested", payload=payload, **more)
+def new(name: str, payload: bytes = b"{}") -> NewEvent:
+    return NewEvent(event_id=name, type="Tested", payload=payload)
 
 
 async def take(store: Store, count: int, *, after: int = 0) -> list[Envelope]:
@@ -205,7 +205,7 @@ class StoreContract:
 
     async def test_many_appenders_at_once_lose_and_double_nothing(self, store: Store) -> None:
         async def one(worker: int) -> None:
-            for number in range(5):
+            for number in range(3):
                 await store.append(f"own/{worker}", number, [new(f"own-{worker}-{number}")])
                 version = 0
                 while True:  # the shared stream: fold again and append again, as an agent does
@@ -216,16 +216,16 @@ class StoreContract:
                         version = conflict.actual
 
         await asyncio.gather(*(one(worker) for worker in range(64)))
-        everything = []
+        everything: list[Envelope] = []
         after, more = 0, True
         while more:
             page = await store.read_all(after=after, limit=300)
             everything += page.events
             after, more = page.events[-1].position, page.more
-        assert [event.position for event in everything] == list(range(1, 64 * 10 + 1))
-        assert len({event.event_id for event in everything}) == 64 * 10
+        assert [event.position for event in everything] == list(range(1, 64 * 6 + 1))
+        assert len({event.event_id for event in everything}) == 64 * 6
         shared = [event.version for event in everything if event.stream == "shared"]
-        assert shared == list(range(1, 64 * 5 + 1))
+        assert shared == list(range(1, 64 * 3 + 1))
 
     async def test_one_of_many_wins_a_version(self, store: Store) -> None:
         results = await asyncio.gather(

@@ -1,0 +1,424 @@
+"""What a campaign came to: facts gathered once, written as Markdown here and drawn by `terminal`."""
+
+from pathlib import Path
+
+from contracts.gate import ArmScores
+from contracts.record import Record
+from contracts.settings import Spent
+from eventstore.audit import chart
+from eventstore.audit.archive import Archive, Source, opened, tree_diff
+from eventstore.audit.errors import NotInLedger
+from eventstore.audit.history import (
+    CampaignHistory,
+    History,
+    ReleaseHistory,
+    RoundHistory,
+    gather,
+    lineage_events,
+    mean_score,
+)
+from eventstore.audit.text import (
+    cell,
+    chance,
+    count,
+    fenced,
+    lasting,
+    score,
+    share,
+    signed,
+    span,
+    when,
+)
+
+MOST_LINES = 400
+"""Lines of the harness's diff that a report shows."""
+
+
+class RoundLine(Record):
+    """A round, in a line."""
+
+    name: str
+    decision: str
+    surface: str = ""
+    title: str = ""
+    predicted: float | None = None
+    effect: float | None = None
+    """Mean difference on fresh seeds; None where nothing was confirmed."""
+    low: float = 0.0
+    high: float = 0.0
+    p: float | None = None
+    incumbent: float | None = None
+    """Mean score of the incumbent: in the confirmation, or else in the round's first stage."""
+    challenger: float | None = None
+    reason: str = ""
+
+
+class Sealed(Record):
+    """An answer of the sealed tasks."""
+
+    check: int
+    outcome: str
+    tasks: int
+    seeds: int
+    base: str
+    head: str
+    score_base: float
+    score_head: float
+    interval_base: tuple[float, float]
+    interval_head: tuple[float, float]
+    solved_base: float
+    solved_head: float
+    effect: float
+    low: float
+    high: float
+    p: float
+    alpha: float
+
+
+class Report(Record):
+    """What a campaign came to."""
+
+    lineage: str
+    campaign: str
+    status: str
+    reason: str
+    model: str
+    fingerprint: str
+    suite: str
+    practice: int
+    sealed: int
+    started_at: float
+    seconds: float
+    """From its start to its last event."""
+    level: float
+    """Of the intervals."""
+    alpha: float
+    seed_score: float | None
+    rounds: tuple[RoundLine, ...]
+    resets: tuple[str, ...]
+    """Heads that a person set while it ran."""
+    releases: tuple[Sealed, ...]
+    nulls: int
+    nulls_kept: int
+    spent: Spent
+    spent_sealed: Spent
+    before: str
+    after: str
+    diff: str
+    unknown: int = 0
+
+    @property
+    def kept(self) -> tuple[RoundLine, ...]:
+        """The rounds that changed the harness."""
+        return tuple(round_ for round_ in self.rounds if round_.decision == "kept")
+
+
+def build(archive: Archive, history: History, campaign: str = "") -> Report:
+    """The report of a campaign (the last one when none is named).
+
+    Raises:
+        NotInLedger: there is no such campaign.
+        BlobMissing, Tampered: the harness cannot be read.
+    """
+    told = history.campaign_named(campaign) if campaign else history.campaign
+    if told is None:
+        raise NotInLedger("a campaign", of="campaign yet: `ratchet run` starts one")
+    released = [Spent() if r.queried is None else r.queried.spent for r in told.releases]
+    nulls = [round_.null for round_ in told.rounds if round_.null is not None]
+    before, after = told.start_tree or history.state.seed_tree, told.head
+    return Report(
+        lineage=history.name,
+        campaign=told.id,
+        status=told.status,
+        reason=told.reason,
+        model=told.model,
+        fingerprint=told.fingerprint,
+        suite=told.suite.name,
+        practice=len(told.suite.practice),
+        sealed=len(told.suite.sealed),
+        started_at=told.started_at,
+        seconds=max(0.0, told.last_at - told.started_at) if told.started_at else 0.0,
+        level=told.settings.gate.level,
+        alpha=told.settings.gate.alpha,
+        seed_score=next((line.incumbent for line in map(_bind(told), told.rounds)), None),
+        rounds=tuple(map(_bind(told), told.rounds)),
+        resets=_resets(history, told),
+        releases=tuple(sealed for r in told.releases if (sealed := _sealed(told, r)) is not None),
+        nulls=len(nulls),
+        nulls_kept=sum(null.verdict.decision == "keep" for null in nulls),
+        spent=told.spent,
+        spent_sealed=sum(released, Spent()),
+        before=before,
+        after=after,
+        diff=tree_diff(archive, before, after) if before and after and before != after else "",
+        unknown=len(history.unknown),
+    )
+
+
+def write_report(store: Source, name: str, directory: Path, campaign: str = "") -> tuple[Path, Path]:
+    """Write `report.md` and `score.svg` of a lineage's campaign; returns their paths.
+
+    Raises:
+        NotInLedger: there is no such lineage or campaign.
+        OSError: the directory cannot be written.
+    """
+    with opened(store) as archive:
+        report = build(archive, gather(lineage_events(archive, name), name), campaign)
+    directory.mkdir(parents=True, exist_ok=True)
+    page, picture = directory / "report.md", directory / "score.svg"
+    page.write_text(markdown(report, picture=picture.name), encoding="utf-8")
+    picture.write_text(chart.draw(*chart_of(report)), encoding="utf-8")
+    return page, picture
+
+
+def chart_of(report: Report) -> tuple[tuple[chart.Point, ...], tuple[chart.Bar, ...], float]:
+    """What the chart shows: rounds, sealed scores, and the level of their intervals."""
+    points = tuple(
+        chart.Point(
+            name=round_.name,
+            incumbent=round_.incumbent,
+            challenger=round_.challenger,
+            low=round_.incumbent + round_.low,
+            high=round_.incumbent + round_.high,
+            kept=round_.decision == "kept",
+            title=f"{round_.name}: {round_.decision or 'under way'}"
+            + (f", {round_.title}, {signed(round_.effect)}" if round_.effect is not None else ""),
+        )
+        for round_ in report.rounds
+        if round_.incumbent is not None
+    )
+    bars: tuple[chart.Bar, ...] = ()
+    if report.releases:
+        last = report.releases[-1]
+        bars = (
+            chart.Bar(name="before", mean=last.score_base, low=last.interval_base[0], high=last.interval_base[1]),
+            chart.Bar(name="after", mean=last.score_head, low=last.interval_head[0], high=last.interval_head[1]),
+        )
+    return points, bars, report.level
+
+
+def summary(report: Report) -> list[str]:
+    """What it came to, in plain sentences."""
+    decided = [round_ for round_ in report.rounds if round_.decision]
+    told = []
+    numbers = ", ".join(
+        f"{sum(round_.decision == word for round_ in decided)} {word}"
+        for word in ("kept", "reverted", "inconclusive")
+        if any(round_.decision == word for round_ in decided)
+    )
+    state = {"finished": "is finished", "paused": "is paused", "running": "is running"}
+    told.append(
+        f"Campaign {report.campaign} {state.get(report.status, 'has not begun')}"
+        + (f": {report.reason}." if report.reason else ".")
+    )
+    told.append(f"{count(len(decided), 'round')} came to an end" + (f": {numbers}." if numbers else "."))
+    told += [_sealed_sentence(sealed) for sealed in report.releases]
+    if not report.releases:
+        told.append(
+            "The sealed tasks were not asked, so nothing is claimed beyond the practice tasks."
+            if report.sealed
+            else "The suite has no sealed tasks, so nothing is claimed beyond the practice tasks."
+        )
+    return told
+
+
+def kept_sentences(report: Report) -> list[str]:
+    """What was kept and why, a sentence a change."""
+    told = [
+        f"{round_.name} kept “{round_.title}” ({round_.surface}): on fresh seeds the score went from "
+        f"{score(round_.incumbent)} to {score(round_.challenger)}, a difference of {signed(round_.effect)} "
+        f"{span(round_.low, round_.high)}, p = {chance(round_.p)}; the plan had expected "
+        f"{signed(round_.predicted)}."
+        for round_ in report.kept
+    ]
+    told += [f"A person set the head: {reset}" for reset in report.resets]
+    return told or ["Nothing was kept: the harness is what it was."]
+
+
+def null_sentence(report: Report) -> str:
+    """What the comparisons of the harness with itself say."""
+    if not report.nulls:
+        return "No null arm was measured."
+    return (
+        f"{count(report.nulls, 'null arm')} (the incumbent against itself, one side's seeds salted): "
+        f"{report.nulls_kept} would have been kept, where chance alone allows about "
+        f"{report.alpha * report.nulls:.1f} at a level of {report.alpha:g}."
+    )
+
+
+def cost_rows(report: Report) -> list[tuple[str, str]]:
+    """Time and cost, as names and figures."""
+    spent, sealed = report.spent, report.spent_sealed
+    return [
+        ("time from start to last event", lasting(report.seconds)),
+        ("episodes", f"{spent.episodes:,} ({sealed.episodes:,} of them on sealed tasks)"),
+        ("model calls", f"{spent.model_calls:,}"),
+        ("test runs", f"{spent.test_runs:,}"),
+        ("tokens", f"{spent.tokens:,}"),
+        ("sandbox and model time, added up", lasting(spent.seconds)),
+        ("cost", f"${spent.cost:.2f}" + (" (the model is free)" if report.model == "embedded" else "")),
+    ]
+
+
+def markdown(report: Report, picture: str = "") -> str:
+    """The report as a page of Markdown, with the chart's file in it if there is one."""
+    lines = [f"# Ratchet: lineage {cell(report.lineage)}, campaign {cell(report.campaign)}", ""]
+    lines += [" ".join(map(cell, summary(report))), ""]
+    if picture:
+        lines += [f"![Score over rounds]({picture})", ""]
+    lines += ["## What was kept", "", *(f"- {cell(sentence)}" for sentence in kept_sentences(report)), ""]
+    lines += ["## Rounds", "", *_round_table(report), ""]
+    lines += [
+        f"Δ is the mean difference to the incumbent on fresh seeds of the practice tasks, every package weighing "
+        f"alike, with a {share(report.level)} interval; p is one-sided. A round without a Δ had no candidate that "
+        f"led in the race. Only the sealed tasks below were never seen by the loop.",
+        "",
+        "## Sealed tasks",
+        "",
+    ]
+    if report.releases:
+        lines += _sealed_table(report)
+    else:
+        lines.append("They were not asked.")
+    lines += ["", "## Null arms", "", null_sentence(report), "", "## Time and cost", ""]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {cell(figure)} |" for name, figure in cost_rows(report)), ""]
+    lines += ["## The harness, before and after", "", *_diff_block(report), ""]
+    lines += ["## Where this comes from", "", *_origin(report)]
+    return "\n".join(lines) + "\n"
+
+
+def _bind(told: CampaignHistory):  # type: ignore[no-untyped-def]
+    return lambda round_: round_line(told, round_)
+
+
+def round_line(told: CampaignHistory, round_: RoundHistory) -> RoundLine:
+    """A round, in a line."""
+    best, confirmed, tasks = round_.best, round_.confirmed, told.suite.practice
+    measured = confirmed is not None and confirmed.complete
+    first: ArmScores | None = round_.executed.incumbent if round_.executed else None
+    return RoundLine(
+        name=round_.name,
+        decision=round_.decision,
+        surface=best.plan.surface if best else "",
+        title=best.plan.title if best else "",
+        predicted=best.plan.prediction.effect if best else None,
+        effect=confirmed.verdict.effect if confirmed and measured else None,
+        low=confirmed.verdict.low if confirmed and measured else 0.0,
+        high=confirmed.verdict.high if confirmed and measured else 0.0,
+        p=confirmed.verdict.p if confirmed and measured else None,
+        incumbent=mean_score(confirmed.incumbent if confirmed and measured else first, tasks),
+        challenger=mean_score(confirmed.challenger, tasks) if confirmed and measured else None,
+        reason=round_.reason,
+    )
+
+
+def _resets(history: History, told: CampaignHistory) -> tuple[str, ...]:
+    return tuple(
+        f"{version.name}, {version.title}"
+        for version in history.versions
+        if version.origin == "reset" and told.started_at <= version.mark.at <= told.last_at
+    )
+
+
+def _sealed(told: CampaignHistory, release: ReleaseHistory) -> Sealed | None:
+    asked = release.queried
+    if asked is None:
+        return None
+    return Sealed(
+        check=release.check,
+        outcome=release.outcome,
+        tasks=len(told.suite.sealed),
+        seeds=len(asked.seeds),
+        base=release.base,
+        head=release.tree,
+        score_base=mean_score(asked.base, told.suite.sealed) or 0.0,
+        score_head=mean_score(asked.head, told.suite.sealed) or 0.0,
+        interval_base=asked.interval_base,
+        interval_head=asked.interval_head,
+        solved_base=asked.solved_base,
+        solved_head=asked.solved_head,
+        effect=asked.verdict.effect,
+        low=asked.verdict.low,
+        high=asked.verdict.high,
+        p=asked.verdict.p,
+        alpha=asked.verdict.alpha,
+    )
+
+
+def _sealed_sentence(sealed: Sealed) -> str:
+    head = (
+        f"On {sealed.tasks} sealed tasks that the loop never saw ({sealed.seeds} seeds each) the score went from "
+        f"{score(sealed.score_base)} to {score(sealed.score_head)}, a difference of {signed(sealed.effect)} "
+        f"{span(sealed.low, sealed.high)}, and the solved share from {share(sealed.solved_base)} to "
+        f"{share(sealed.solved_head)}"
+    )
+    level = f"p = {sealed.p:.4f} against a level of {sealed.alpha:.4f} at check {sealed.check}"
+    if sealed.outcome == "released":
+        return f"{head}: the claim holds ({level}) and the harness was released."
+    if sealed.outcome == "refused":
+        return f"{head}: too little to claim an improvement ({level}), so nothing was released."
+    return f"{head} ({level})."
+
+
+def _round_table(report: Report) -> list[str]:
+    if not report.rounds:
+        return ["No round has begun."]
+    lines = [
+        "| round | surface | change | predicted | Δ | interval | p | verdict |",
+        "|---|---|---|---:|---:|---|---:|---|",
+    ]
+    for round_ in report.rounds:
+        verdict = f"**{round_.decision}**" if round_.decision == "kept" else round_.decision or "under way"
+        interval = span(round_.low, round_.high) if round_.effect is not None else "–"
+        lines.append(
+            f"| {round_.name} | {round_.surface or '–'} | {cell(round_.title) or '–'} | {signed(round_.predicted)} "
+            f"| {signed(round_.effect)} | {interval} | {chance(round_.p)} | {verdict} |"
+        )
+    told = [f"- {round_.name}: {cell(round_.reason)}" for round_ in report.rounds if round_.reason]
+    return [*lines, "", *told]
+
+
+def _sealed_table(report: Report) -> list[str]:
+    lines = []
+    for sealed in report.releases:
+        lines += [
+            cell(_sealed_sentence(sealed)),
+            "",
+            f"| check {sealed.check} | harness | score | interval | solved |",
+            "|---|---|---:|---|---:|",
+        ]
+        for name, tree, mean, interval, solved in (
+            ("base", sealed.base, sealed.score_base, sealed.interval_base, sealed.solved_base),
+            ("head", sealed.head, sealed.score_head, sealed.interval_head, sealed.solved_head),
+        ):
+            low, high = map(score, interval)
+            lines.append(f"| {name} | `{tree[:10]}` | {score(mean)} | [{low}, {high}] | {share(solved)} |")
+        lines.append("")
+    return lines[:-1]
+
+
+def _diff_block(report: Report) -> list[str]:
+    if not report.diff:
+        return [f"Nothing changed: `{report.before[:10]}`."]
+    shown = report.diff.rstrip("\n").split("\n")
+    lines = [f"From `{report.before[:10]}` to `{report.after[:10]}`:", ""]
+    lines += fenced("\n".join(shown[:MOST_LINES]), "diff")
+    if len(shown) > MOST_LINES:
+        more = f"ratchet diff {report.before[:10]} {report.after[:10]}"
+        lines += ["", f"{len(shown) - MOST_LINES:,} lines more: `{more}`."]
+    return lines
+
+
+def _origin(report: Report) -> list[str]:
+    lines = [
+        f"- Suite {cell(report.suite)}: {count(report.practice, 'practice task')}, "
+        f"{count(report.sealed, 'sealed task')}. Model {cell(report.model)}, fingerprint "
+        f"`{cell(report.fingerprint[:16])}`."
+    ]
+    if report.started_at:
+        lines.append(f"- Started {when(report.started_at)} UTC.")
+    if report.unknown:
+        lines.append(f"- {count(report.unknown, 'event')} could not be understood by this version.")
+    lines.append("- All of it follows from the ledger: `ratchet verify` checks that nothing in it was changed,")
+    lines.append("  `ratchet replay --check` computes every verdict again, `ratchet show r1` shows a round whole.")
+    return lines
