@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agents.sandbox import Frame, Ok, Reply, Sandbox
-from agents.sandbox.zygote import bwrap_path
+from agents.sandbox.bubblewrap import bwrap_path
 from contracts.tasks import Task, TestSpec
 
 TREE = {"agent.py": b"def solve(task, model, workspace):\n    pass\n"}

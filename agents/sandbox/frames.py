@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from agents.sandbox.zygote import Malformed
+from agents.sandbox.channel import Malformed
 from contracts.chat import Decoding, Message, Tool
 from contracts.record import Record
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from agents.sandbox.channel import Channel, Malformed
 from agents.sandbox.frames import (
     FRAME_BYTES,
     Checked,
@@ -18,7 +19,7 @@ from agents.sandbox.frames import (
     Test,
     parse,
 )
-from agents.sandbox.zygote import Channel, Ended, Limits, Malformed, Zygote
+from agents.sandbox.zygote import Ended, Limits, Zygote
 from contracts.record import Record
 from contracts.tasks import Task
 

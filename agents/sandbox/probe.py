@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from agents.sandbox.bubblewrap import bwrap_path
 from agents.sandbox.errors import SandboxError, SandboxUnavailable
 from agents.sandbox.guest import seccomp
 from agents.sandbox.sandbox import Sandbox
-from agents.sandbox.zygote import bwrap_path
 from contracts.record import Record
 from contracts.tasks import TestSpec
 

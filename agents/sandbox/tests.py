@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from agents.sandbox.zygote import Channel, Ended, Limits, Malformed, Zygote
+from agents.sandbox.channel import Channel, Malformed
+from agents.sandbox.zygote import Ended, Limits, Zygote
 from contracts.record import Record
 from contracts.tasks import TestOutcome, TestReport, TestSpec
 

@@ -20,6 +20,7 @@ from agents.sandbox import (
     SandboxFault,
     SandboxUnavailable,
     Test,
+    bubblewrap,
     out_of_budget,
     probe,
 )
@@ -391,7 +392,7 @@ def test_no_sandbox_without_bubblewrap(
     refusing = tmp_path / "bwrap"
     refusing.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2\nexit 1\n")
     refusing.chmod(0o755)
-    monkeypatch.setattr(zygotes, "bwrap_path", lambda: refusing)
+    monkeypatch.setattr(bubblewrap, "bwrap_path", lambda: refusing)
     with caplog.at_level(logging.ERROR), Sandbox() as sandbox, pytest.raises(SandboxUnavailable) as caught:
         sandbox.run_tests(STACK, TestSpec())
     assert "No permissions" in str(caught.value)
