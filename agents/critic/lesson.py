@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from contracts.lineage import Campaign, Candidate, Lineage, Round
+from contracts.lineage import Candidate, Lineage, Round
 from contracts.record import Record
 
 
@@ -20,8 +20,8 @@ class Scored(Record):
 
 def score_predictions(best: Candidate, round_: Round) -> Scored:
     """Score the plan of the candidate that was confirmed."""
-    if round_.verdict is None:
-        return Scored()
+    if round_.verdict is None or round_.verdict.decision == "inconclusive":
+        return Scored()  # a fault of the infrastructure says nothing of the plan
     predicted, flipped = best.plan.prediction, set(round_.flips)
     hits = sum(task in flipped for task in predicted.flips)
     misses = len(predicted.flips) - hits
@@ -37,7 +37,6 @@ def score_predictions(best: Candidate, round_: Round) -> Scored:
 
 def write_lesson(
     state: Lineage,
-    campaign: Campaign,
     round_: Round,
     best: Candidate | None,
     scored: Scored,
@@ -75,13 +74,17 @@ def _headline(round_: Round, best: Candidate | None) -> str:
 def _criticism(round_: Round, best: Candidate | None, scored: Scored) -> list[str]:
     if round_.decision == "inconclusive":
         return [f"- The round gave no evidence: {round_.reason}"]
+    if not round_.raced:
+        return ["- No candidate came as far as the race: none could be made to work."]
     if best is None:
         return [
             "- All candidates lost the race: the ideas were wrong, or too small to be seen on so few seeds."
         ]
     said = []
-    if round_.decision == "reverted" and round_.verdict and round_.verdict.effect > 0:
-        said.append("- It looked better, but not by enough to tell from luck.")
+    if round_.decision == "reverted" and round_.verdict and round_.verdict.decision == "keep":
+        said.append("- It held on fresh seeds; that it was denied says nothing against the idea.")
+    elif round_.decision == "reverted" and round_.verdict and round_.verdict.effect > 0:
+        said.append("- It looked better, but not so clearly, or not so cheaply, that the gate would keep it.")
     elif round_.decision == "reverted":
         said.append("- The race's winner did not hold on fresh seeds: it had been luck.")
     if scored.misses > scored.hits:

@@ -49,6 +49,8 @@ class Critic:
             if failed
             else f"all {len(results)} episodes were solved"
         )
+        if not measured.complete:
+            summary = f"the episodes could not be read again: {measured.reason}"
         return [
             e.FailuresAnalyzed(
                 campaign=campaign.id, round=round_.number, failures=tuple(failures), summary=summary
@@ -60,7 +62,7 @@ class Critic:
         best: Candidate | None = next((c for c in round_.candidates if c.number == round_.best), None)
         scored = score_predictions(best, round_) if best else Scored()
         before = await self._memory(work)
-        text = write_lesson(work.state, campaign, round_, best, scored, before)
+        text = write_lesson(work.state, round_, best, scored, before)
         headline = text.split("\n", 1)[0].lstrip("# ")
         return [
             e.LessonRecorded(

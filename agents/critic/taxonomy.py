@@ -7,15 +7,16 @@ from contracts.jobs import EpisodeResult
 KINDS = {
     "harness_fault": "the harness itself failed: an error, too much CPU time, memory or output",
     "overfitted": "the visible tests passed and hidden ones did not",
-    "fixed_some": "some failing tests were mended, others were not",
     "no_attempt": "no edit was made at all",
+    "fixed_some": "some failing tests were mended, others were not",
     "repeated_itself": "a good part of the edits had been tried before",
     "off_the_trace": "most edits were on lines that no failing test runs",
     "broke_a_test": "many edits broke tests that had passed",
     "spent_all": "the budget was spent on edits that changed nothing",
     "gave_up": "the episode ended before its budget was spent",
 }
-"""Word → what it says. The order is the order of decision."""
+"""Word → what it says. The first three are decided in this order; of the next four the one with the largest share,
+if it is large enough; and the last two by whether the budget is spent."""
 
 
 def classify(result: EpisodeResult) -> str:

@@ -3,7 +3,7 @@
 from agents.process import agent_command
 
 
-async def serve(url: str, store: str) -> None:
+async def serve(url: str, _store: str) -> None:
     """Patch until cancelled."""
     from agents.patcher.policy import Patcher
     from agents.role import run_policy

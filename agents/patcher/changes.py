@@ -6,6 +6,14 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+BOUNDS = {
+    "temperature": (0.01, 2.0),
+    "top_p": (0.01, 1.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "presence_penalty": (-2.0, 2.0),
+}
+"""Decoding parameters, and the least and the largest value of each."""
+
 
 class CannotApply(ValueError):
     """Raised when a change does not fit the harness that it is to be made to."""
@@ -22,7 +30,9 @@ def apply_change(operator: str, change: Mapping[str, Any], tree: Mapping[str, by
         raise CannotApply(f"there is no operator {operator!r}; there are {', '.join(makers)}")
     try:
         return makers[operator](change, tree)
-    except (KeyError, TypeError, IndexError, UnicodeDecodeError) as error:
+    except CannotApply:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CannotApply(f"the change lacks or garbles something: {error!r}") from error
 
 
@@ -34,20 +44,16 @@ def check_compiles(tree: Mapping[str, bytes]) -> None:
                 ast.parse(data, filename=path)
             elif path.endswith(".toml"):
                 tomllib.loads(data.decode())
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise CannotCompile(f"{path}: {error}") from error
     if "agent.py" not in tree or "harness.toml" not in tree:
         raise CannotCompile("agent.py or harness.toml is gone")
-    decoding = tomllib.loads(tree["harness.toml"].decode()).get("decoding", {})
-    bounds = {
-        "temperature": (0.01, 2.0),
-        "top_p": (0.01, 1.0),
-        "frequency_penalty": (-2.0, 2.0),
-        "presence_penalty": (-2.0, 2.0),
-    }
-    for name, (low, high) in bounds.items():
+    decoding = tomllib.loads(tree["harness.toml"].decode()).get("decoding")
+    if not isinstance(decoding, dict):
+        raise CannotCompile("harness.toml: there is no table [decoding]")
+    for name, (low, high) in BOUNDS.items():
         value = decoding.get(name)
-        if not isinstance(value, int | float) or not low <= value <= high:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
             raise CannotCompile(
                 f"harness.toml: decoding.{name} is {value!r}, not a number in [{low}, {high}]"
             )
@@ -55,11 +61,13 @@ def check_compiles(tree: Mapping[str, bytes]) -> None:
 
 def _perturb(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
     name, value = change["parameter"], float(change["value"])
+    if name not in BOUNDS:
+        raise CannotApply(f"{name!r} is no decoding parameter; there are {', '.join(BOUNDS)}")
     text = tree["harness.toml"].decode()
-    pattern = rf"(?m)^{re.escape(name)} = .*$"
+    pattern = rf"(?m)^({name}[ \t]*=[ \t]*)[^\s#]+"
     if len(re.findall(pattern, text)) != 1:
         raise CannotApply(f"harness.toml does not set {name} exactly once")
-    return {**tree, "harness.toml": re.sub(pattern, f"{name} = {value!r}", text).encode()}
+    return {**tree, "harness.toml": re.sub(pattern, lambda found: f"{found[1]}{value!r}", text).encode()}
 
 
 def _compose(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -69,6 +77,7 @@ def _compose(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, 
     path = f"rules/{name}.py"
     if path in tree:
         raise CannotApply(f"there is a rule {name} already")
+    _check_rule(change, tree)
     on = _rules_on(tree)
     return _with_rules({**tree, path: render_rule(change).encode()}, [*on, name])
 
@@ -80,6 +89,21 @@ def _drop(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, byt
         raise CannotApply(f"the rule {name} is not on")
     rest = {path: data for path, data in tree.items() if path != f"rules/{name}.py"}
     return _with_rules(rest, [other for other in on if other != name])
+
+
+def _check_rule(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> None:
+    """Refuse what is no word for a moment, and ingredients that the harness does not have."""
+    moment = change["moment"]
+    if not (isinstance(moment, str) and moment.isidentifier()):
+        raise CannotApply(f"{moment!r} is no moment")
+    try:
+        module = ast.parse(tree["primitives.py"])
+    except SyntaxError as error:
+        raise CannotApply(f"primitives.py: {error}") from error
+    known = {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
+    for name, _ in (change["predicate"], change["action"]):
+        if name not in known:
+            raise CannotApply(f"primitives.py defines no {name!r}")
 
 
 def render_rule(change: Mapping[str, Any]) -> str:

@@ -27,11 +27,12 @@ HINTS: Mapping[str, tuple[str, ...]] = {
         "decoding:temperature",
     ),
     "broke_a_test": ("predicate:broke_some", "moment:broke"),
-    "fixed_some": ("action:keep", "action:show_places", "moment:helped", "predicate:fixed_some"),
+    "fixed_some": ("action:keep", "action:show_places", "predicate:fixed_some"),
     "overfitted": ("predicate:few_failing", "action:tell"),
-    "spent_all": ("predicate:useless_in_a_row", "moment:useless", "action:discard"),
+    "spent_all": ("predicate:useless_in_a_row", "action:discard"),
 }
-"""What a kind of failure points at. Ingredients only: which of them belong together is for the races to find."""
+"""What a kind of failure points at. Ingredients only, and never all that a rule is made of: which of them belong
+together is for the races to find."""
 
 
 def posterior(arm: Arm | None) -> tuple[float, float]:

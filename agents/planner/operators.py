@@ -4,6 +4,7 @@ import random
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from agents.planner.grammar import MOMENTS, Grammar, Primitive, read_grammar
@@ -31,7 +32,12 @@ class Draft:
     @property
     def signature(self) -> str:
         """Equal for changes that would come to the same."""
-        return f"{self.operator}:{sorted((k, repr(v)) for k, v in self.change.items() if k != 'name')}"
+        parts = sorted(
+            (key, repr(value))
+            for key, value in self.change.items()
+            if self.operator != "compose" or key != "name"  # what a new rule is called does not matter
+        )
+        return f"{self.operator}:{parts}"
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Ground:
     name: str
     """Prefix for the names of new files: unique in the lineage."""
 
-    @property
+    @cached_property
     def config(self) -> dict[str, Any]:
         """The head's harness.toml."""
         try:
@@ -51,7 +57,7 @@ class Ground:
         except (KeyError, tomllib.TOMLDecodeError, UnicodeDecodeError):
             return {}
 
-    @property
+    @cached_property
     def grammar(self) -> Grammar:
         """The head's ingredients."""
         return read_grammar(self.tree)
@@ -78,7 +84,8 @@ def perturb(ground: Ground, rng: random.Random) -> Draft:
     low, high = RANGES[name]
     now = float(decoding.get(name, 1.0 if name in ("temperature", "top_p") else 0.0))
     if rng.random() < 0.5:
-        value = now + rng.choice((-1, 1)) * rng.uniform(0.1, 0.4) * (high - low) * 0.5
+        step = rng.choice((-1, 1)) * rng.uniform(0.1, 0.4) * (high - low) * 0.5
+        value = now + step if low <= now + step <= high else now - step  # at a bound there is one way only
     else:
         value = rng.uniform(low, high)
     value = round(min(high, max(low, value)), 2)
@@ -131,9 +138,13 @@ def drop(ground: Ground) -> list[Draft]:
 
 
 def graft(ground: Ground) -> list[Draft]:
-    """Bring a change back that raced ahead of an earlier head but was not kept."""
+    """Bring a change back that raced ahead of an earlier head and that this head does not hold."""
     promising = [
-        branch for branch in ground.archive if branch.effect > 0 and branch.plan.operator == "compose"
+        branch
+        for branch in ground.archive
+        if branch.effect > 0
+        and branch.plan.operator == "compose"
+        and f"rules/{branch.plan.change['name']}.py" not in ground.tree
     ]
     return [
         Draft(

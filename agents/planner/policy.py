@@ -39,7 +39,8 @@ class Planner:
         campaign, round_, state = work.campaign, work.round, work.state
         rng = random.Random(derive_seed(campaign.settings.seed, work.duty.key))  # noqa: S311 - not a secret
         tree = await work.desk.tree(round_.tree)
-        ground = Ground(tree=tree, archive=state.archive, name=f"r{round_.number}")
+        name = f"c{state.campaigns}_r{round_.number}"  # rounds are counted from 1 in every campaign
+        ground = Ground(tree=tree, archive=state.archive, name=name)
         tried = {
             _signature(branch.plan) for branch in state.archive if branch.parent == round_.tree
         }  # a harness that lost against this very head is not raced against it again
