@@ -56,8 +56,10 @@ def draw(points: Sequence[Point], sealed: Sequence[Bar] = (), level: float = 0.9
     right = WIDTH - RIGHT - (PANEL if sealed else 0)
     scale = _Scale(points, sealed)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" role="img" aria-labelledby="title desc">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+            f'height="{HEIGHT}" role="img" aria-labelledby="title desc">'
+        ),
         '<title id="title">Score over rounds</title>',
         f'<desc id="desc">{escape(_said(points))}</desc>',
         f"<style>{_STYLE}</style>",
@@ -153,7 +155,9 @@ def _axes(scale: _Scale, right: float, rounds: bool) -> list[str]:
         "mean score</text>"
     )
     if not rounds:
-        parts.append(_text((LEFT + right) / 2, middle, "no round has been measured yet", "faint", anchor="middle"))
+        parts.append(
+            _text((LEFT + right) / 2, middle, "no round has been measured yet", "faint", anchor="middle")
+        )
     return parts
 
 
@@ -170,7 +174,9 @@ def _rounds(points: Sequence[Point], scale: _Scale, right: float) -> list[str]:
     parts = [f'<polyline class="line" points="{path}"/>']
     for index, (x, point) in enumerate(zip(places, points, strict=True)):
         parts.append(f"<g><title>{escape(point.title or point.name)}</title>")
-        parts.append(f'<circle class="dot" cx="{x - shift:.1f}" cy="{scale.y(point.incumbent):.1f}" r="2.5"/>')
+        parts.append(
+            f'<circle class="dot" cx="{x - shift:.1f}" cy="{scale.y(point.incumbent):.1f}" r="2.5"/>'
+        )
         if point.challenger is not None:
             kind = "kept" if point.kept else "other"
             parts += _error(x + shift, scale.y(point.low), scale.y(point.high), kind)
@@ -179,14 +185,25 @@ def _rounds(points: Sequence[Point], scale: _Scale, right: float) -> list[str]:
         if index % every == 0 or point.kept:
             weight = 700 if point.kept else 400
             kind = "ink" if point.kept else "faint"
-            parts.append(_text(x, HEIGHT - BOTTOM + 17, point.name.removeprefix("r"), kind, weight=weight, anchor="middle"))
+            parts.append(
+                _text(
+                    x,
+                    HEIGHT - BOTTOM + 17,
+                    point.name.removeprefix("r"),
+                    kind,
+                    weight=weight,
+                    anchor="middle",
+                )
+            )
     return parts
 
 
 def _error(x: float, low: float, high: float, kind: str) -> list[str]:
     return [
-        f'<path class="{kind}" fill="none" d="M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {low:.1f}h8'
-        f'M{x - 4:.1f} {high:.1f}h8"/>'
+        (
+            f'<path class="{kind}" fill="none" d="M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {low:.1f}h8'
+            f'M{x - 4:.1f} {high:.1f}h8"/>'
+        )
     ]
 
 
@@ -201,8 +218,12 @@ def _panel(sealed: Sequence[Bar], scale: _Scale, left: float, right: float) -> l
     slot = (right - left) / len(sealed)
     for index, bar in enumerate(sealed):
         x, y = left + slot * (index + 0.5), scale.y(bar.mean)
-        parts.append(f"<g><title>{escape(f'{bar.name}: {bar.mean:.3f} [{bar.low:.3f}, {bar.high:.3f}]')}</title>")
+        parts.append(
+            f"<g><title>{escape(f'{bar.name}: {bar.mean:.3f} [{bar.low:.3f}, {bar.high:.3f}]')}</title>"
+        )
         parts += _error(x, scale.y(bar.low), scale.y(bar.high), "sealed")
-        parts.append(f'<rect class="sealed mark" x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9"/></g>')
+        parts.append(
+            f'<rect class="sealed mark" x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9"/></g>'
+        )
         parts.append(_text(x, base + 17, bar.name, "faint", anchor="middle"))
     return parts

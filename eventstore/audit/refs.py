@@ -21,7 +21,7 @@ LEAST = 6
 _ROUND = re.compile(r"(?:r|(?P<campaign>[^/\s]+)/r?)(?P<number>\d{1,9})")
 _CANDIDATE = re.compile(r"(?P<round>.+)\.(?P<candidate>\d{1,9})")
 _VERSION = re.compile(r"v(\d{1,9})")
-_HASH = re.compile(r"[0-9a-f]{%d,64}" % LEAST)
+_HASH = re.compile(rf"[0-9a-f]{{{LEAST},64}}")
 
 
 class Ref(Record):

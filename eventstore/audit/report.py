@@ -93,7 +93,6 @@ class Report(Record):
     level: float
     """Of the intervals."""
     alpha: float
-    seed_score: float | None
     rounds: tuple[RoundLine, ...]
     resets: tuple[str, ...]
     """Heads that a person set while it ran."""
@@ -124,6 +123,7 @@ def build(archive: Archive, history: History, campaign: str = "") -> Report:
     if told is None:
         raise NotInLedger("a campaign", of="campaign yet: `ratchet run` starts one")
     released = [Spent() if r.queried is None else r.queried.spent for r in told.releases]
+    lines = tuple(round_line(told, round_) for round_ in told.rounds)
     nulls = [round_.null for round_ in told.rounds if round_.null is not None]
     before, after = told.start_tree or history.state.seed_tree, told.head
     return Report(
@@ -140,8 +140,7 @@ def build(archive: Archive, history: History, campaign: str = "") -> Report:
         seconds=max(0.0, told.last_at - told.started_at) if told.started_at else 0.0,
         level=told.settings.gate.level,
         alpha=told.settings.gate.alpha,
-        seed_score=next((line.incumbent for line in map(_bind(told), told.rounds)), None),
-        rounds=tuple(map(_bind(told), told.rounds)),
+        rounds=lines,
         resets=_resets(history, told),
         releases=tuple(sealed for r in told.releases if (sealed := _sealed(told, r)) is not None),
         nulls=len(nulls),
@@ -191,8 +190,12 @@ def chart_of(report: Report) -> tuple[tuple[chart.Point, ...], tuple[chart.Bar, 
     if report.releases:
         last = report.releases[-1]
         bars = (
-            chart.Bar(name="before", mean=last.score_base, low=last.interval_base[0], high=last.interval_base[1]),
-            chart.Bar(name="after", mean=last.score_head, low=last.interval_head[0], high=last.interval_head[1]),
+            chart.Bar(
+                name="before", mean=last.score_base, low=last.interval_base[0], high=last.interval_base[1]
+            ),
+            chart.Bar(
+                name="after", mean=last.score_head, low=last.interval_head[0], high=last.interval_head[1]
+            ),
         )
     return points, bars, report.level
 
@@ -269,9 +272,11 @@ def markdown(report: Report, picture: str = "") -> str:
     lines += ["## What was kept", "", *(f"- {cell(sentence)}" for sentence in kept_sentences(report)), ""]
     lines += ["## Rounds", "", *_round_table(report), ""]
     lines += [
-        f"Δ is the mean difference to the incumbent on fresh seeds of the practice tasks, every package weighing "
-        f"alike, with a {share(report.level)} interval; p is one-sided. A round without a Δ had no candidate that "
-        f"led in the race. Only the sealed tasks below were never seen by the loop.",
+        (
+            f"Δ is the mean difference to the incumbent on fresh seeds of the practice tasks, every package weighing "
+            f"alike, with a {share(report.level)} interval; p is one-sided. A round without a Δ had no candidate that "
+            f"led in the race. Only the sealed tasks below were never seen by the loop."
+        ),
         "",
         "## Sealed tasks",
         "",
@@ -281,14 +286,15 @@ def markdown(report: Report, picture: str = "") -> str:
     else:
         lines.append("They were not asked.")
     lines += ["", "## Null arms", "", null_sentence(report), "", "## Time and cost", ""]
-    lines += ["| | |", "|---|---|", *(f"| {name} | {cell(figure)} |" for name, figure in cost_rows(report)), ""]
+    lines += [
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {cell(figure)} |" for name, figure in cost_rows(report)),
+        "",
+    ]
     lines += ["## The harness, before and after", "", *_diff_block(report), ""]
     lines += ["## Where this comes from", "", *_origin(report)]
     return "\n".join(lines) + "\n"
-
-
-def _bind(told: CampaignHistory):  # type: ignore[no-untyped-def]
-    return lambda round_: round_line(told, round_)
 
 
 def round_line(told: CampaignHistory, round_: RoundHistory) -> RoundLine:
@@ -411,14 +417,20 @@ def _diff_block(report: Report) -> list[str]:
 
 def _origin(report: Report) -> list[str]:
     lines = [
-        f"- Suite {cell(report.suite)}: {count(report.practice, 'practice task')}, "
-        f"{count(report.sealed, 'sealed task')}. Model {cell(report.model)}, fingerprint "
-        f"`{cell(report.fingerprint[:16])}`."
+        (
+            f"- Suite {cell(report.suite)}: {count(report.practice, 'practice task')}, "
+            f"{count(report.sealed, 'sealed task')}. Model {cell(report.model)}, fingerprint "
+            f"`{cell(report.fingerprint[:16])}`."
+        )
     ]
     if report.started_at:
         lines.append(f"- Started {when(report.started_at)} UTC.")
     if report.unknown:
         lines.append(f"- {count(report.unknown, 'event')} could not be understood by this version.")
-    lines.append("- All of it follows from the ledger: `ratchet verify` checks that nothing in it was changed,")
-    lines.append("  `ratchet replay --check` computes every verdict again, `ratchet show r1` shows a round whole.")
+    lines.append(
+        "- All of it follows from the ledger: `ratchet verify` checks that nothing in it was changed,"
+    )
+    lines.append(
+        "  `ratchet replay --check` computes every verdict again, `ratchet show r1` shows a round whole."
+    )
     return lines

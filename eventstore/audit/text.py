@@ -48,9 +48,9 @@ def lasting(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def plain(text: str) -> str:
@@ -65,7 +65,7 @@ def line(text: str) -> str:
 
 def cell(text: str) -> str:
     """Text that others wrote, in a cell of a Markdown table or a sentence of Markdown."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", line(text))
+    return re.sub(r"([\\`*_<>|#]|\](?=[(\[:]))", r"\\\1", line(text))
 
 
 def fenced(text: str, language: str = "") -> list[str]:
