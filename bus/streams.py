@@ -1,5 +1,6 @@
 """The streams of the bus, created where they are missing and brought up to date where they differ."""
 
+import os
 from collections.abc import Collection
 
 import structlog
@@ -26,8 +27,8 @@ STARTS_STREAM = "STARTS"
 """Marks of jobs begun again: they tell a job that kills its worker from one that waited beside it."""
 
 LEASES_STREAM = f"KV_{subjects.LEASES_BUCKET}"
-LEASE_TTL = 15.0
-"""Seconds after which a lease that is not renewed is free again."""
+LEASE_TTL = float(os.environ.get("RATCHET_LEASE_SECONDS") or 15.0)
+"""Seconds after which a lease that is not renewed is free again: how long a killed agent's work waits."""
 
 _DAY = 86_400.0
 _NAME_IN_USE = 10058

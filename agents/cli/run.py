@@ -1,10 +1,13 @@
 """`ratchet run`: a campaign on one machine, from nothing to a report; the same command resumes a killed one."""
 
+import fcntl
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import anyio
 import anyio.abc
@@ -149,13 +152,11 @@ def run_campaign(
     as_json: bool = False,
 ) -> None:
     """Run a campaign to its end, or until it is interrupted; exits the process when it does not finish."""
-    import os
-
     from agents.tasks.suite import Suite
     from bus import logs, traces
 
     assert isinstance(suite, Suite)  # noqa: S101 - the import is lazy, so the annotation cannot say it
-    store.mkdir(parents=True, exist_ok=True)
+    lock = _claim(store, as_json=as_json)
     logs.configure("supervisor", file=(store / "supervisor.log").open("a"))
     traces.configure("supervisor")
     progress = Progress(as_json=as_json)
@@ -170,12 +171,44 @@ def run_campaign(
         job.interrupted = True
     finally:
         traces.shutdown()
+        lock.close()
     if job.error:
         fail(job.error, code=job.code, kind="run", as_json=as_json)
     if job.interrupted:
         click.echo("\nInterrupted. Nothing is lost: the same command resumes the campaign.", err=True)
         sys.exit(INTERRUPTED)
     job.report()
+
+
+def _claim(store: Path, *, as_json: bool) -> IO[str]:
+    """Take the store for this run, making it where there is none; the lock ends with the process, in any case."""
+    from eventstore.errors import LedgerError, StoreMissing
+    from eventstore.sqlite import SqliteStore
+
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        lock = (store / "run.lock").open("a+")
+    except OSError as error:
+        reason = f"{store} cannot be used as a store ({error.strerror}); name another folder with --store"
+        fail(reason, code=USAGE, kind="store", as_json=as_json)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        SqliteStore.read_only(store).close()
+    except BlockingIOError:
+        lock.seek(0)
+        fail(
+            f"a campaign runs on {store} already (process {lock.read().strip() or 'unknown'}); `ratchet status` "
+            "shows how far it is. Wait for it, interrupt it, or name another folder with --store",
+            code=UNAVAILABLE, kind="store_in_use", as_json=as_json,
+        )  # fmt: skip
+    except StoreMissing:
+        pass
+    except LedgerError as error:
+        fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
 
 
 class Job:

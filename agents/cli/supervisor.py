@@ -123,7 +123,8 @@ class Supervisor:
             if self.stopping:
                 return
             lived = time.monotonic() - started
-            failures = 0 if lived > STEADY else self.failures.get(child.name, 0) + 1
+            killed = code == -signal.SIGKILL  # from outside, or for want of memory: it is not broken itself
+            failures = 0 if lived > STEADY or killed else self.failures.get(child.name, 0) + 1
             self.failures[child.name] = failures if lived < 5 else 0
             self.restarts[child.name] = self.restarts.get(child.name, 0) + 1
             pause = BACKOFF[min(failures, len(BACKOFF)) - 1] if failures else BACKOFF[0]

@@ -13,7 +13,7 @@ async def serve(url: str, _store: str) -> None:
     from agents.sandbox import Sandbox
     from agents.work import desk_for
     from bus.connection import connect
-    from bus.streams import ensure_streams
+    from bus.streams import LEASE_TTL, ensure_streams
     from bus.worker import work
 
     instance = instance_name("executor")
@@ -25,7 +25,7 @@ async def serve(url: str, _store: str) -> None:
             executor = Executor(desk, sandbox)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(Runner(executor, desk, TASKS, slots=1).run)
-                await work(bus, ["episode"], executor.episode, slots=1, prefetch=2)
+                await work(bus, ["episode"], executor.episode, slots=1, prefetch=2, ack_wait=2 * LEASE_TTL)
 
 
 if __name__ == "__main__":
