@@ -56,15 +56,17 @@ class Page(Record, tag="page"):
 
 
 class Streams(Record, tag="streams"):
-    """List the streams whose name begins with `prefix`."""
+    """List the streams whose name begins with `prefix` and comes behind `after` in order."""
 
     prefix: str = ""
+    after: str = ""
 
 
 class StreamList(Record, tag="stream_list"):
-    """Stream names with their versions, sorted by name."""
+    """Stream names with their versions, sorted by name; `more` when there are further ones behind the last."""
 
     streams: tuple[tuple[str, int], ...]
+    more: bool = False
 
 
 class BlobPut(Record, tag="blob_put"):

@@ -103,7 +103,13 @@ class LedgerClient:
 
     async def streams(self, prefix: str = "") -> tuple[tuple[str, int], ...]:
         """Names and versions of the streams that begin with `prefix`, by name."""
-        return (await self._ask(Streams(prefix=prefix), StreamList)).streams
+        found: list[tuple[str, int]] = []
+        more = True
+        while more:
+            page = await self._ask(Streams(prefix=prefix, after=found[-1][0] if found else ""), StreamList)
+            found += page.streams
+            more = page.more
+        return tuple(found)
 
     async def follow(self, *, after: int = 0) -> AsyncIterator[Envelope]:
         """Every event with position > `after`, for ever, in order and without a gap.

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import signal
+from bisect import bisect
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,7 +37,7 @@ from contracts.ledger import (
 from contracts.record import Record
 from contracts.subjects import LEDGER_API
 from eventstore.cache import ByteCache
-from eventstore.errors import LedgerError, LedgerUnavailable, Malformed, TooLarge
+from eventstore.errors import LedgerError, LedgerUnavailable, Malformed
 from eventstore.limits import PAGE_BYTES, PAGE_EVENTS
 from eventstore.refusals import to_refusal
 from eventstore.relay import Relay
@@ -143,10 +145,10 @@ class LedgerService:
         return await self._store.read_all(after=request.after, limit=limit, max_bytes=PAGE_BYTES)
 
     async def _streams(self, request: Streams) -> LedgerReply:
-        found = await self._store.streams(request.prefix)
-        if sum(len(name.encode()) + 12 for name, _ in found) > PAGE_BYTES:
-            raise TooLarge(f"{len(found)} streams begin with {request.prefix!r}: ask with a longer prefix")
-        return StreamList(streams=found)
+        found = [entry for entry in await self._store.streams(request.prefix) if entry[0] > request.after]
+        room = list(accumulate(len(name.encode()) + 12 for name, _ in found))
+        fitting = bisect(room, PAGE_BYTES)
+        return StreamList(streams=tuple(found[:fitting]), more=fitting < len(found))
 
     async def _blob_put(self, request: BlobPut) -> LedgerReply:
         whole = self._uploads.take(request)

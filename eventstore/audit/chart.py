@@ -34,12 +34,18 @@ class Point(Record):
     """A round: the incumbent's mean score, and the challenger's with the interval of the difference."""
 
     name: str
-    incumbent: float
+    incumbent: float | None
+    """None where the round has no scores."""
     challenger: float | None = None
     low: float = 0.0
     high: float = 0.0
     kept: bool = False
     title: str = ""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The interval, as far as scores reach."""
+        return max(0.0, self.low), min(1.0, self.high)
 
 
 class Bar(Record):
@@ -66,7 +72,7 @@ def draw(points: Sequence[Point], sealed: Sequence[Bar] = (), level: float = 0.9
         f'<rect class="page" width="{WIDTH}" height="{HEIGHT}"/>',
         _text(LEFT, 22, "Score over rounds, practice tasks", "ink", size=15, weight=600),
         *_legend(level),
-        *_axes(scale, right, bool(points)),
+        *_axes(scale, right, any(point.incumbent is not None for point in points)),
         *_rounds(points, scale, right),
     ]
     if sealed:
@@ -78,20 +84,20 @@ class _Scale:
     """From scores to heights: a range of scores that holds everything, between round numbers."""
 
     def __init__(self, points: Sequence[Point], sealed: Sequence[Bar]) -> None:
-        values = [point.incumbent for point in points]
+        values = [point.incumbent for point in points if point.incumbent is not None]
         for point in points:
             if point.challenger is not None:
-                values += [point.low, point.high, point.challenger]
+                values += [*point.bounds, point.challenger]
         for bar in sealed:
             values += [bar.low, bar.high, bar.mean]
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
         self.step = next(
             step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if (high - low) / step <= 5 or step == 1.0
         )
-        self.first = math.floor(low / self.step - 0.2)
-        self.last = max(self.first + 1, math.ceil(high / self.step + 0.2))
-        if low >= 0:
-            self.first = max(0, self.first)
+        self.first = max(0, math.floor(low / self.step - 0.2))
+        top = round(1 / self.step)
+        self.last = min(top, max(self.first + 1, math.ceil(high / self.step + 0.2)))
+        self.first = min(self.first, self.last - 1)
 
     @property
     def ticks(self) -> list[float]:
@@ -103,12 +109,13 @@ class _Scale:
 
 
 def _said(points: Sequence[Point]) -> str:
-    if not points:
+    means = [point.incumbent for point in points if point.incumbent is not None]
+    if not means:
         return "No round has been measured yet."
     kept = [point.name for point in points if point.kept]
     return (
-        f"{len(points)} rounds; the incumbent's mean score was {points[0].incumbent:.3f} in the first and "
-        f"{points[-1].incumbent:.3f} in the last. Kept: {', '.join(kept) or 'none'}."
+        f"{len(points)} rounds; the incumbent's mean score was {means[0]:.3f} in the first and "
+        f"{means[-1]:.3f} in the last. Kept: {', '.join(kept) or 'none'}."
     )
 
 
@@ -168,18 +175,22 @@ def _rounds(points: Sequence[Point], scale: _Scale, right: float) -> list[str]:
     every = max(1, math.ceil(len(points) / 16))
     shift = min(9.0, slot / 4)
     places = [LEFT + slot * (index + 0.5) for index in range(len(points))]
-    path = " ".join(
-        f"{x - shift:.1f},{scale.y(p.incumbent):.1f}" for x, p in zip(places, points, strict=True)
-    )
+    measured = [
+        (x - shift, scale.y(p.incumbent))
+        for x, p in zip(places, points, strict=True)
+        if p.incumbent is not None
+    ]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in measured)
     parts = [f'<polyline class="line" points="{path}"/>']
+    parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in measured]
     for index, (x, point) in enumerate(zip(places, points, strict=True)):
         parts.append(f"<g><title>{escape(point.title or point.name)}</title>")
-        parts.append(
-            f'<circle class="dot" cx="{x - shift:.1f}" cy="{scale.y(point.incumbent):.1f}" r="2.5"/>'
-        )
+        if point.incumbent is None:
+            parts.append(_text(x, HEIGHT - BOTTOM - 6, "no score", "faint", size=10, anchor="middle"))
         if point.challenger is not None:
             kind = "kept" if point.kept else "other"
-            parts += _error(x + shift, scale.y(point.low), scale.y(point.high), kind)
+            low, high = map(scale.y, point.bounds)
+            parts += _error(x + shift, low, high, kind)
             parts += _mark(x + shift, scale.y(point.challenger), kept=point.kept)
         parts.append("</g>")
         if index % every == 0 or point.kept:

@@ -177,14 +177,13 @@ def chart_of(report: Report) -> tuple[tuple[chart.Point, ...], tuple[chart.Bar, 
             name=round_.name,
             incumbent=round_.incumbent,
             challenger=round_.challenger,
-            low=round_.incumbent + round_.low,
-            high=round_.incumbent + round_.high,
+            low=(round_.incumbent or 0.0) + round_.low,
+            high=(round_.incumbent or 0.0) + round_.high,
             kept=round_.decision == "kept",
             title=f"{round_.name}: {round_.decision or 'under way'}"
             + (f", {round_.title}, {signed(round_.effect)}" if round_.effect is not None else ""),
         )
         for round_ in report.rounds
-        if round_.incumbent is not None
     )
     bars: tuple[chart.Bar, ...] = ()
     if report.releases:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import click
 import msgspec
@@ -27,6 +27,8 @@ from eventstore.errors import LedgerError
 
 _PLAIN_WIDTH = 110
 """Columns where the output is no terminal."""
+_NARROW = 110
+"""Columns from which on a round's line shows the interval."""
 _COLOURS = {"kept": "bold green", "reverted": "yellow", "inconclusive": "magenta", "rejected": "red"}
 
 
@@ -145,13 +147,18 @@ def _payload(payload: bytes) -> str:
 
 
 def draw_table(
-    names: Sequence[str], rows: Iterable[Sequence[str | Text]], numbers: Iterable[int] = ()
+    names: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    numbers: Iterable[int] = (),
+    folded: Iterable[int] | None = None,
 ) -> Table:
-    """A table; columns of figures are aligned to the right."""
+    """A table; columns of figures are aligned to the right, and those of prose folded (None: any may be)."""
     drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     right = set(numbers)
+    whole = set(range(len(names))) - set(folded) if folded is not None else right
     for index, name in enumerate(names):
-        drawn.add_column(name, justify="right" if index in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if index in right else "left"
+        drawn.add_column(name, justify=justify, overflow="fold", no_wrap=index in whole)
     for row in rows:
         drawn.add_row(*(value if isinstance(value, Text) else Text(line(value)) for value in row))
     return drawn
@@ -179,20 +186,8 @@ def _coloured(word: str) -> Text:
 def _rounds(report: Report) -> RenderableType:
     if not report.rounds:
         return Text("No round has begun.")
-    rows = [
-        (
-            round_.name,
-            _coloured(round_.decision or "under way"),
-            round_.surface or "–",
-            round_.title or "–",
-            signed(round_.predicted),
-            signed(round_.effect),
-            span(round_.low, round_.high) if round_.effect is not None else "–",
-            chance(round_.p),
-        )
-        for round_ in report.rounds
-    ]
-    names = (
+    narrow = sys.stdout.isatty() and Console().width < _NARROW
+    names = [
         "round",
         "verdict",
         "surface",
@@ -201,8 +196,25 @@ def _rounds(report: Report) -> RenderableType:
         "Δ",
         f"{share(report.level)} interval",
         "p",
-    )
-    return draw_table(names, rows, (4, 5, 7))
+    ]
+    rows: list[list[str | Text]] = [
+        [
+            round_.name,
+            _coloured(round_.decision or "under way"),
+            round_.surface or "–",
+            round_.title or "–",
+            signed(round_.predicted),
+            signed(round_.effect),
+            span(round_.low, round_.high) if round_.effect is not None else "–",
+            chance(round_.p),
+        ]
+        for round_ in report.rounds
+    ]
+    if narrow:  # the sentences above have the intervals too
+        names.pop(6)
+        for row in rows:
+            row.pop(6)
+    return draw_table(names, rows, (4, 5) if narrow else (4, 5, 7), folded=(3,))
 
 
 def _sealed(report: Report) -> RenderableType:
@@ -255,7 +267,7 @@ def _candidates(round_: RoundHistory) -> RenderableType:
         for candidate in round_.candidates
     ]
     names = ("#", "surface", "change", "predicted", "race Δ", "status", "harness")
-    return draw_table(names, rows, (3, 4))
+    return draw_table(names, rows, (3, 4), folded=(2, 6))
 
 
 def _scores(campaign: CampaignHistory, round_: RoundHistory) -> list[RenderableType]:

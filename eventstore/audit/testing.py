@@ -349,7 +349,7 @@ class _Author:
         else:
             files["prompts/system.md"] += f"Make the smallest edit that helps ({mark}).\n".encode()
         tree = await put_tree(self.store, files)
-        lift = self.rng.choice((-0.15, 0.0, 0.05, 0.3, 0.5))
+        lift = self.rng.choice((-0.15, 0.0, 0.05, 0.15, 0.3))
         self.quality[tree] = self.quality.get(planned.parent, 0.0) + lift
         return e.ChangeProposed(
             campaign=planned.campaign,

@@ -1,0 +1,136 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from contracts.envelope import NewEvent, blob_hash
+from eventstore.commands import cli
+from eventstore.database import FILE
+from eventstore.projections import FILE as INDEX
+from eventstore.projections import refresh, search
+from eventstore.sqlite import SqliteStore
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    async with SqliteStore.open(tmp_path / "store", create=True) as store:
+        for number in range(6):
+            payload = b'{"number": %d, "note": "the quick fox"}' % number if number < 5 else b"\xff\x00"
+            event = NewEvent(event_id=f"{number}", type="Odd" if number % 2 else "Even", payload=payload)
+            await store.append(f"task/{number % 2}", number // 2, [event])
+        await store.put(b"a blob\n")
+    return tmp_path / "store"
+
+
+def call(folder: Path, *words: str) -> Result:
+    return CliRunner().invoke(cli, [*words, "--store", str(folder)])
+
+
+def rows(result: Result) -> list[dict[str, object]]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_every_command_has_help() -> None:
+    for name in ("serve", "verify", "log", "blob", "streams"):
+        result = CliRunner().invoke(cli, [name, "--help"])
+        assert result.exit_code == 0
+        assert "--store" in result.output
+
+
+async def test_the_log_can_be_filtered(folder: Path) -> None:
+    assert [row["position"] for row in rows(call(folder, "log", "--json"))] == [1, 2, 3, 4, 5, 6]
+    assert [row["position"] for row in rows(call(folder, "log", "--json", "--stream", "task/1"))] == [2, 4, 6]
+    assert [row["position"] for row in rows(call(folder, "log", "--json", "--stream", "task/"))] == [
+        *range(1, 7)
+    ]
+    assert [
+        row["position"] for row in rows(call(folder, "log", "--json", "--type", "Odd", "--after", "2"))
+    ] == [
+        4,
+        6,
+    ]
+    limited = call(folder, "log", "--json", "--limit", "2")
+    assert len(rows(limited)) == 2
+    assert "--after 2" in limited.stderr
+    first, *_, last = rows(call(folder, "log", "--json"))
+    assert first["payload"] == {"number": 0, "note": "the quick fox"}
+    assert last["payload"] == {"base64": "/wA="}
+    plain = call(folder, "log").stdout.splitlines()
+    assert len(plain) == 6
+    assert plain[0].split("\t")[2] == "task/0@1"
+
+
+async def test_streams_are_listed(folder: Path) -> None:
+    assert call(folder, "streams").stdout == "3\ttask/0\n3\ttask/1\n"
+    assert rows(call(folder, "streams", "task/1", "--json")) == [{"stream": "task/1", "version": 3}]
+
+
+async def test_a_blob_is_written_as_it_is(folder: Path) -> None:
+    name = blob_hash(b"a blob\n")
+    assert call(folder, "blob", name).stdout_bytes == b"a blob\n"
+    assert call(folder, "blob", name[:8]).stdout_bytes == b"a blob\n"
+    missing = call(folder, "blob", "0" * 64)
+    assert missing.exit_code == 2
+    assert "no blob" in missing.stderr
+
+
+async def test_verify_tells_by_its_exit_code(folder: Path) -> None:
+    fine = call(folder, "verify")
+    assert fine.exit_code == 0
+    assert "intact; checkpoint 6:" in fine.stdout
+    told = fine.stdout.split("checkpoint ")[1].strip()
+    assert call(folder, "verify", "--checkpoint", told).exit_code == 0
+    assert call(folder, "verify", "--checkpoint", "nonsense").exit_code == 2
+    assert call(folder, "verify", "--checkpoint", "5:" + told[2:]).exit_code == 4
+    path = folder / FILE
+    path.write_bytes(path.read_bytes().replace(b'"number": 2', b'"number": 7'))
+    broken = call(folder, "verify")
+    assert broken.exit_code == 4
+    assert "position 3: task/0@2" in broken.stdout
+    assert "events before position 3 are sound; so are all streams but task/0" in broken.stdout
+    facts = json.loads(call(folder, "verify", "--json").stdout)
+    assert (facts["ok"], facts["first_bad"], facts["damaged"]) == (False, 3, ["task/0"])
+
+
+def test_a_missing_or_foreign_store_is_a_matter_of_usage(tmp_path: Path) -> None:
+    for command in (["verify"], ["log"], ["streams"], ["blob", "0" * 64]):
+        missing = call(tmp_path, *command)
+        assert missing.exit_code == 2
+        assert "no ledger at" in missing.stderr
+    (tmp_path / FILE).write_bytes(b"something else")
+    for command in (["verify"], ["log"], ["streams"], ["blob", "0" * 64]):
+        foreign = call(tmp_path, *command)
+        assert foreign.exit_code == 2
+        assert "is not a ledger" in foreign.stderr
+
+
+async def test_the_index_finds_words_and_keeps_up(folder: Path) -> None:
+    assert [hit.position for hit in search(folder, "quick fox")] == [5, 4, 3, 2, 1]
+    assert [hit.position for hit in search(folder, 'fox "odd')] == [4, 2]
+    assert search(folder, "slow") == ()
+    async with SqliteStore.open(folder) as store:
+        await store.append("task/9", 0, [NewEvent(event_id="9", type="Late", payload=b'{"note": "slow"}')])
+        assert [hit.stream for hit in search(folder, "slow")] == ["task/9"]
+    database = refresh(folder)
+    try:
+        assert next(iter(database.query("SELECT place FROM events_readable")))["place"] == "task/0@1"
+    finally:
+        database.close()
+
+
+async def test_an_index_of_another_ledger_is_made_anew(folder: Path, tmp_path: Path) -> None:
+    search(folder, "fox")
+    (tmp_path / "other").mkdir()
+    (folder / INDEX).rename(tmp_path / "other" / INDEX)
+    async with SqliteStore.open(tmp_path / "other", create=True) as store:
+        await store.append("a", 0, [NewEvent(event_id="1", type="New", payload=b'{"note": "fox"}')])
+        assert [(hit.position, hit.stream) for hit in search(tmp_path / "other", "fox")] == [(1, "a")]
