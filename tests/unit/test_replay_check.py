@@ -35,7 +35,7 @@ def campaign(**options: Any) -> Snapshot:
 
 @pytest.fixture(scope="module")
 def archive() -> Snapshot:
-    return campaign(rounds=6, seed=2)
+    return campaign(rounds=6, seed=6)
 
 
 def replaced(event: e.Event, **fields: Any) -> e.Event:

@@ -1,0 +1,330 @@
+"""What people read of a ledger, by the commands as they type them, from the file alone."""
+
+import asyncio
+import json
+import shutil
+import sqlite3
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from contracts.envelope import NewEvent, blob_hash, tree_bytes
+from contracts.ledger import ANY
+from eventstore.audit.commands import COMMANDS
+from eventstore.audit.testing import SEED_FILES, synthetic_campaign
+from eventstore.sqlite import SqliteStore
+
+ROUNDS = 7
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("audit") / "store"
+
+    async def play() -> None:
+        async with SqliteStore.open(folder, create=True) as opened:
+            await synthetic_campaign(opened, rounds=1, seed=3)
+            await synthetic_campaign(opened, rounds=ROUNDS, seed=6)
+            await opened.append(
+                "task/one", ANY, [NewEvent(event_id="t", type="Odd", payload=b'{"a": "\\u001b[31m"}')]
+            )
+
+    asyncio.run(play())
+    return folder
+
+
+def run(store: Path, *arguments: str) -> Result:
+    group = click.Group(commands={command.name or "": command for command in COMMANDS})
+    result = CliRunner().invoke(group, list(arguments), env={"RATCHET_STORE": str(store), "COLUMNS": "200"})
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def ok(store: Path, *arguments: str) -> str:
+    result = run(store, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def facts(store: Path, *arguments: str) -> Any:
+    return json.loads(ok(store, *arguments, "--json"))
+
+
+@pytest.fixture(scope="module")
+def versions(store: Path) -> list[Any]:
+    return [json.loads(line) for line in ok(store, "versions", "--json").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def kept(versions: list[Any]) -> int:
+    """A round of the last campaign that changed the harness."""
+    return next(int(v["round"]) for v in versions if v["origin"] == "round" and v["campaign"] == "c2")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
+def test_every_command_says_what_it_does_and_what_its_options_are(command: click.Command) -> None:
+    text = CliRunner().invoke(command, ["--help"]).output
+    for option in ("--store", "RATCHET_STORE", "--lineage", "--json"):
+        assert option in text
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help
+
+
+def test_a_round_is_shown_whole(store: Path, kept: int) -> None:
+    text = ok(store, "show", f"r{kept}")
+    for part in (
+        f"Round {kept} of campaign c2",
+        "Evidence",
+        "they try the same edit again",
+        "Candidates",
+        "prediction",
+        "+++ b/",
+        "fresh seeds",
+        "task-07",
+        "protected tasks",
+        "Kept: effect",
+        "Lesson",
+        "Wider steps.",
+        "episodes",
+    ):
+        assert part in text
+    assert ok(store, "show", f"c2/{kept}") == text
+    told = facts(store, "show", f"r{kept}")
+    assert told["decision"] == "kept"
+    assert told["confirmed"]["verdict"]["decision"] == "keep"
+    assert len(told["tasks"]) == len(told["confirmed"]["incumbent"]["scores"])
+    assert told["lesson_text"].startswith(f"# Round {kept}")
+
+
+def test_every_round_can_be_shown(store: Path) -> None:
+    for number in range(1, ROUNDS + 1):
+        assert f"Round {number} of" in ok(store, "show", f"r{number}")
+
+
+def test_an_event_is_shown_by_its_position_with_the_round_that_it_belongs_to(store: Path) -> None:
+    text = ok(store, "show", "6")
+    assert "Position 6: " in text
+    assert "ratchet show c1/1" in text
+    assert facts(store, "show", "1")["payload"]["tree"]
+
+
+def test_what_others_wrote_cannot_command_the_terminal(store: Path) -> None:
+    with sqlite3.connect(f"file:{store / 'ledger.db'}?mode=ro", uri=True) as connection:
+        last = connection.execute("SELECT max(position) FROM events").fetchone()[0]
+    connection.close()
+    text = ok(store, "show", str(last))
+    assert "\x1b" not in text
+    assert "[31m" in text
+
+
+def test_a_round_that_does_not_exist_names_those_that_do(store: Path) -> None:
+    result = run(store, "show", "r99")
+    assert result.exit_code == 2
+    assert "round r99 is not in this ledger: there is r1, r2" in result.stderr
+    assert "c1/1" in result.stderr
+    result = run(store, "show", "r99", "--json")
+    assert (result.exit_code, result.stderr) == (2, "")
+    error = json.loads(result.stdout)["error"]
+    assert error["kind"] == "NotInLedger"
+    assert "there is r1" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("show", "nonsense"), "want a round"),
+        (("show", "99999"), "position 99999 is not in this ledger"),
+        (("show", "r1", "--lineage", "other"), "there is main"),
+        (("diff", "v99", "head"), "there is v0, v1"),
+        (("diff", "seed", "r1.77"), "candidate r1.77 is not in this ledger"),
+        (("diff", "seed", "abcdef012345"), "harness abcdef012345 is not in this ledger"),
+        (("diff", "seed", "xyz"), "there is seed, head, v0"),
+        (("diff", "seed"), "Missing argument"),
+        (("replay", "--to", "soon"), "want a position"),
+        (("replay", "--to", "r99"), "there is r1"),
+        (("replay", "--check", "--to", "3"), "leave --to away"),
+        (("report", "--campaign", "c9"), "there is c1, c2"),
+        (("checkout", "v99", "somewhere"), "there is v0"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_words_and_in_json(
+    store: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    result = run(store, *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert not result.stdout
+    result = run(store, *arguments, "--json")
+    assert result.exit_code == 2
+    assert says in json.loads(result.stdout)["error"]["message"]
+
+
+def test_a_folder_without_a_ledger_is_refused(tmp_path: Path) -> None:
+    for arguments in (("show", "r1"), ("replay", "--check"), ("report",), ("versions",)):
+        result = run(tmp_path, *arguments)
+        assert result.exit_code == 2
+        assert "no ledger at" in result.stderr
+        assert json.loads(run(tmp_path, *arguments, "--json").stdout)["error"]["kind"] == "StoreMissing"
+
+
+def test_versions_are_listed_with_rounds_and_effects(store: Path, versions: list[Any], kept: int) -> None:
+    lines = ok(store, "versions").splitlines()
+    assert len(lines) == len(versions)
+    assert lines[0].startswith("v0\t")
+    assert any(f"\tr{kept}\t+" in line for line in lines)
+    assert "head" in lines[-1]
+    assert [version["number"] for version in versions] == list(range(len(versions)))
+
+
+def test_harnesses_are_compared_by_every_name_that_they_have(
+    store: Path, versions: list[Any], kept: int
+) -> None:
+    number = next(v["number"] for v in versions if v["campaign"] == "c2" and v["round"] == kept)
+    before, after = versions[number - 1]["tree"], versions[number]["tree"]
+    text = ok(store, "diff", f"v{number - 1}", f"v{number}")
+    assert text.startswith("diff --git a/")
+    best = facts(store, "show", f"r{kept}")["confirmed"]["candidate"]
+    for name in (f"v{number}", f"r{kept}", f"r{kept}.{best}", f"c2/{kept}", after[:6], after):
+        assert ok(store, "diff", before[:8], name) == text
+    assert ok(store, "diff", "v0", "seed") == ""
+    assert ok(store, "diff", "head", f"v{len(versions) - 1}") == ""
+    assert facts(store, "diff", before, after) == {"from": before, "to": after, "diff": text}
+
+
+def test_any_version_is_checked_out_byte_for_byte(store: Path, versions: list[Any], tmp_path: Path) -> None:
+    for version in versions:
+        folder = tmp_path / f"v{version['number']}"
+        ok(store, "checkout", f"v{version['number']}", str(folder))
+        files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        tree = tree_bytes({path: blob_hash(data) for path, data in files.items()})
+        assert blob_hash(tree) == version["tree"]
+    assert (tmp_path / "v0" / "agent.py").read_bytes() == SEED_FILES["agent.py"]
+    again = run(store, "checkout", "head", str(tmp_path / "v0"))
+    assert again.exit_code == 2
+    assert "is not empty" in again.stderr
+
+
+def test_replay_tells_the_state_and_stops_where_it_is_told(store: Path) -> None:
+    whole = facts(store, "replay")
+    assert whole["state_hash"] in ok(store, "replay")
+    then = facts(store, "replay", "--to", "r2")
+    assert then["version"] < whole["version"]
+    assert then["campaign"]["rounds_done"] == 2
+    assert then == facts(store, "replay", "--to", str(then["position"]))
+
+
+def test_the_check_passes_and_names_the_first_event_that_was_changed(store: Path, tmp_path: Path) -> None:
+    assert "all fits: 8 state hashes and" in ok(store, "replay", "--check")
+    told = facts(store, "replay", "--check")
+    assert told["ok"]
+    assert told["verdicts"] > 0
+    broken = tmp_path / "broken"
+    shutil.copytree(store, broken)
+    with sqlite3.connect(broken / "ledger.db") as connection:
+        position, payload = connection.execute(
+            "SELECT position, payload FROM events WHERE type = 'ChangeConfirmed' ORDER BY position LIMIT 1"
+        ).fetchone()
+        event = json.loads(payload)
+        scores = event["challenger"]["scores"]
+        scores[0][0] = 1.0 - scores[0][0]
+        changed = json.dumps(event).encode()
+        connection.execute("UPDATE events SET payload = ? WHERE position = ?", (changed, position))
+    connection.close()
+    result = run(broken, "replay", "--check")
+    assert result.exit_code == 4
+    assert f"DOES NOT FIT: the first event is at position {position}" in result.stdout
+    result = run(broken, "replay", "--check", "--json")
+    assert result.exit_code == 4
+    misfits = json.loads(result.stdout)["misfits"]
+    assert misfits[0]["position"] == position
+    assert any("verdict" in misfit["reason"] for misfit in misfits)
+
+
+def test_an_event_out_of_its_chain_ends_every_reading_with_code_4(store: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(store, broken)
+    with sqlite3.connect(broken / "ledger.db") as connection:
+        connection.execute("DELETE FROM events WHERE position = 9")
+    connection.close()
+    for arguments in (("replay",), ("replay", "--check"), ("report",), ("show", "r1"), ("versions",)):
+        assert run(broken, *arguments).exit_code == 4
+    assert json.loads(run(broken, "report", "--json").stdout)["error"]["kind"] == "Tampered"
+
+
+def test_the_report_tells_what_was_measured_kept_claimed_and_spent(store: Path, kept: int) -> None:
+    page = ok(store, "report")
+    for part in (
+        "# Ratchet: lineage main, campaign c2",
+        "## What was kept",
+        f"- r{kept} kept “",
+        "| round | surface | change | predicted | Δ | interval | p | verdict |",
+        "**kept**",
+        "## Sealed tasks",
+        "| base | `",
+        "## Null arms",
+        "## Time and cost",
+        "| tokens |",
+        "```diff",
+        "ratchet replay --check",
+    ):
+        assert part in page
+    told = facts(store, "report")
+    assert told["campaign"] == "c2"
+    assert len(told["rounds"]) == ROUNDS
+    assert told["spent"]["episodes"] > told["spent_sealed"]["episodes"] > 0
+    assert facts(store, "report", "--campaign", "c1")["campaign"] == "c1"
+
+
+def test_the_report_is_written_with_a_chart_that_is_well_formed(store: Path, tmp_path: Path) -> None:
+    told = facts(store, "report", "--out", str(tmp_path / "out"))
+    page, picture = (Path(path) for path in told["written"])
+    assert "![Score over rounds](score.svg)" in page.read_text()
+    root = ET.fromstring(picture.read_text())
+    ns = "{http://www.w3.org/2000/svg}"
+    words = [text.text for text in root.iter(f"{ns}text")]
+    assert {"round", "mean score", "sealed tasks", *map(str, range(1, ROUNDS + 1))} <= set(words)
+    kept = [round_ for round_ in told["rounds"] if round_["decision"] == "kept"]
+    marks = [path for path in root.iter(f"{ns}path") if path.get("class") == "kept mark"]
+    assert len(marks) == len(kept) + 1  # and one in the legend
+    width, height = (float(root.get(side) or 0) for side in ("width", "height"))
+    for circle in root.iter(f"{ns}circle"):
+        assert 0 < float(circle.get("cx") or -1) < width
+        assert 0 < float(circle.get("cy") or -1) < height
+
+
+def test_a_lineage_in_which_nothing_has_happened_yet_is_told_as_such(tmp_path: Path) -> None:
+    from contracts.events import HarnessSeeded, encode
+    from eventstore.trees import put_tree
+
+    async def play() -> None:
+        async with SqliteStore.open(tmp_path / "new", create=True) as opened:
+            seeded = HarnessSeeded(tree=await put_tree(opened, SEED_FILES))
+            event = encode(seeded, duty="seed", index=0, actor="operator", correlation="")
+            await opened.append("lineage/main", 0, [event])
+
+    asyncio.run(play())
+    new = tmp_path / "new"
+    assert "no campaign yet" in ok(new, "replay")
+    assert "v0" in ok(new, "versions")
+    assert "`ratchet run` starts one" in run(new, "report").stderr
+    assert "there is no round yet" in run(new, "show", "r1").stderr
+
+
+def test_a_campaign_under_way_can_be_read_while_it_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+
+    async def play() -> tuple[str, str]:
+        async with SqliteStore.open(folder, create=True) as opened:
+            await synthetic_campaign(opened, rounds=2, seed=1, finish=False, mishaps=False)
+            return ok(folder, "report"), ok(folder, "show", "r2")
+
+    page, round_ = asyncio.run(play())
+    assert "is running" in page
+    assert "under way" in page
+    assert "under way" in round_
