@@ -16,7 +16,8 @@ from bus.connection import Bus, connect
 from bus.dead import REASON
 from bus.errors import StreamFailed
 from bus.server import Server
-from bus.testing import running_bus
+from bus.streams import ensure_streams
+from bus.testing import running_bus, running_server
 from contracts.envelope import Envelope, blob_hash
 from contracts.ledger import CHUNK, BlobList, BlobPut, LedgerReply, Read, Refusal
 from contracts.subjects import LEDGER_STREAM, event_subject
@@ -38,7 +39,7 @@ from tests.unit.test_store_contract import Store, StoreContract, new, take
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
 
@@ -68,25 +69,28 @@ async def serving(folder: Path, bus: Bus, **relay_options: float) -> AsyncIterat
             await asyncio.wait({relaying})
 
 
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    async with running_server(tmp_path_factory.mktemp("bus")) as server:
+        yield server
+
+
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(tmp_path: Path, server: Server) -> AsyncIterator[House]:
     async with (
-        running_bus(tmp_path) as (server, bus),
+        await connect(server.url, name="test") as bus,
         await connect(server.url, name="service") as other,
-        serving(tmp_path, other) as (store, relay),
     ):
-        yield House(tmp_path, server, bus, store, relay, LedgerClient(bus, poll=0.5))
+        await ensure_streams(bus)
+        await jetstream.manage(bus, f"STREAM.DELETE.{LEDGER_STREAM}", {})
+        async with serving(tmp_path, other) as (store, relay):
+            yield House(tmp_path, server, bus, store, relay, LedgerClient(bus, poll=0.5))
 
 
 class TestLedgerClient(StoreContract):
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
-        async with (
-            running_bus(tmp_path) as (server, bus),
-            await connect(server.url, name="service") as other,
-            serving(tmp_path, other),
-        ):
-            yield LedgerClient(bus)
+    def store(self, house: House) -> Store:
+        return house.client
 
 
 async def until(check: Callable[[], Awaitable[bool]], *, within: float = 10.0) -> None:
