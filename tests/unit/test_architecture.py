@@ -40,6 +40,7 @@ LONG = {
     "eventstore/audit/report.py": "one report: its facts, and the sections in the order in which they are read",
     "eventstore/audit/terminal.py": "one short drawing for each thing that is shown",
     "eventstore/audit/testing.py": "a whole campaign as a script: one scene for each event",
+    "agents/cli/run.py": "the command with the most options: a third of it is what they are and their help",
     "agents/sandbox/guest/tests.py": "runs in the guest, where every further module costs a cold start",
 }
 """Modules that may be longer, and why."""
