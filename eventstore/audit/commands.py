@@ -339,7 +339,7 @@ def versions(*, store: Path, lineage: str, as_json: bool) -> None:
     from eventstore.audit import terminal
 
     names = ("version", "harness", "since", "by", "Δ", "interval", "p", "change")
-    terminal.put(terminal.draw_table(names, rows, (4, 6), folded=(7,)))
+    terminal.put(terminal.draw_table(names, rows, (4, 6), folded=(7,), spared=(2, 5)))
 
 
 @click.command(cls=AuditCommand)

@@ -28,7 +28,7 @@ from eventstore.errors import LedgerError
 _PLAIN_WIDTH = 110
 """Columns where the output is no terminal."""
 _NARROW = 110
-"""Columns from which on a round's line shows the interval."""
+"""Columns of a terminal from which on a table shows all that it has."""
 _COLOURS = {"kept": "bold green", "reverted": "yellow", "inconclusive": "magenta", "rejected": "red"}
 
 
@@ -151,16 +151,28 @@ def draw_table(
     rows: Iterable[Sequence[str | Text]],
     numbers: Iterable[int] = (),
     folded: Iterable[int] | None = None,
+    spared: Iterable[int] = (),
 ) -> Table:
-    """A table; columns of figures are aligned to the right, and those of prose folded (None: any may be)."""
+    """A table.
+
+    Args:
+        names: of its columns.
+        rows: a text for each column.
+        numbers: columns of figures, aligned to the right.
+        folded: columns of prose, which may take several lines; None for all that are no figures.
+        spared: columns that are left out on a narrow terminal.
+    """
     drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     right = set(numbers)
     whole = set(range(len(names))) - set(folded) if folded is not None else right
-    for index, name in enumerate(names):
+    narrow = sys.stdout.isatty() and Console().width < _NARROW
+    shown = [index for index in range(len(names)) if not (narrow and index in set(spared))]
+    for index in shown:
         justify: Literal["left", "right"] = "right" if index in right else "left"
-        drawn.add_column(name, justify=justify, overflow="fold", no_wrap=index in whole)
+        drawn.add_column(names[index], justify=justify, overflow="fold", no_wrap=index in whole)
     for row in rows:
-        drawn.add_row(*(value if isinstance(value, Text) else Text(line(value)) for value in row))
+        values = (row[index] for index in shown)
+        drawn.add_row(*(value if isinstance(value, Text) else Text(line(value)) for value in values))
     return drawn
 
 
@@ -186,19 +198,8 @@ def _coloured(word: str) -> Text:
 def _rounds(report: Report) -> RenderableType:
     if not report.rounds:
         return Text("No round has begun.")
-    narrow = sys.stdout.isatty() and Console().width < _NARROW
-    names = [
-        "round",
-        "verdict",
-        "surface",
-        "change",
-        "predicted",
-        "Δ",
-        f"{share(report.level)} interval",
-        "p",
-    ]
-    rows: list[list[str | Text]] = [
-        [
+    rows = [
+        (
             round_.name,
             _coloured(round_.decision or "under way"),
             round_.surface or "–",
@@ -207,14 +208,20 @@ def _rounds(report: Report) -> RenderableType:
             signed(round_.effect),
             span(round_.low, round_.high) if round_.effect is not None else "–",
             chance(round_.p),
-        ]
+        )
         for round_ in report.rounds
     ]
-    if narrow:  # the sentences above have the intervals too
-        names.pop(6)
-        for row in rows:
-            row.pop(6)
-    return draw_table(names, rows, (4, 5) if narrow else (4, 5, 7), folded=(3,))
+    names = (
+        "round",
+        "verdict",
+        "surface",
+        "change",
+        "predicted",
+        "Δ",
+        f"{share(report.level)} interval",
+        "p",
+    )
+    return draw_table(names, rows, (4, 5, 7), folded=(3,), spared=(6,))
 
 
 def _sealed(report: Report) -> RenderableType:

@@ -21,7 +21,7 @@ from eventstore.audit.testing import GATE, forge, snapshot, synthetic_campaign
 from eventstore.audit.verdicts import VERDICTS
 from eventstore.testing import MemoryStore
 
-quick = settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def campaign(**options: Any) -> Snapshot:
