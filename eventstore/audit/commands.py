@@ -15,7 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from eventstore.audit.archive import Archive
-    from eventstore.audit.history import History
+    from eventstore.audit.rounds import History
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -261,6 +261,11 @@ def _check(store: Path, *, as_json: bool) -> None:
             click.echo(f"  and {report.more_misfits} more")
         if report.first:
             click.echo(f"DOES NOT FIT: the first event is at position {report.first.position}")
+        if report.states_only:
+            click.echo(
+                "Chains and verdicts fit, and only states come out otherwise: an agent's state held more than "
+                "the ledger, or another version of Ratchet, whose states are made otherwise, ran this campaign."
+            )
     if not report.ok:
         raise SystemExit(BROKEN)
 
@@ -280,9 +285,10 @@ def report(*, out: Path | None, campaign: str, store: Path, lineage: str, as_jso
     Drawn on a terminal, Markdown elsewhere.
     """
     from eventstore.audit import report as reports
+    from eventstore.audit.facts import build
 
     with _read(store, lineage) as (archive, history):
-        found = reports.build(archive, history, campaign)
+        found = build(archive, history, campaign)
         written = reports.write_report(archive, lineage, out, campaign) if out else ()
     from eventstore.audit import terminal
 

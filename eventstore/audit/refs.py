@@ -10,7 +10,7 @@ import re
 from contracts.record import Record
 from eventstore.audit.archive import Archive, entries
 from eventstore.audit.errors import NotInLedger
-from eventstore.audit.history import History, RoundHistory
+from eventstore.audit.rounds import History, RoundHistory
 from eventstore.errors import BlobMissing, Malformed
 
 SHORT = 10

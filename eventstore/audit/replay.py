@@ -1,6 +1,7 @@
 """Living through a lineage again: its state at any point, and whether all of it fits together."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
@@ -24,6 +25,8 @@ class Misfit(Record):
     version: int
     type: str
     reason: str
+    about: Literal["chain", "state", "decision"] = "decision"
+    """The hash of the event itself, that of a state, or a verdict and what was made of it."""
 
 
 class CheckReport(Record):
@@ -44,6 +47,15 @@ class CheckReport(Record):
     def ok(self) -> bool:
         """Whether everything fits."""
         return not self.misfits
+
+    @property
+    def states_only(self) -> bool:
+        """Whether chains, verdicts and decisions fit, and only states come out otherwise than they were recorded.
+
+        Either an agent's fold depended on more than the ledger, or another version of Ratchet, whose states have
+        other fields or other rules, lived through the campaign.
+        """
+        return bool(self.misfits) and all(misfit.about == "state" for misfit in self.misfits)
 
     @property
     def first(self) -> Misfit | None:
@@ -108,14 +120,14 @@ class _Walk:
                 self.state = fold(self.state, envelope)
             except Exception as error:
                 # The folds of a sound ledger raise nothing, so it is the event that does not fit.
-                self._blame(envelope, f"it cannot be folded: {error!r}")
+                self._blame(envelope, f"it cannot be folded: {error!r}", "chain")
                 return
             if self.state.version in wanted:
                 found[self.state.version] = state_hash(self.state)
 
     def _examine(self, envelope: Envelope, event: e.Event, found: dict[int, str]) -> None:
         if not _sound(envelope):
-            self._blame(envelope, "its fields do not have the hash that it names")
+            self._blame(envelope, "its fields do not have the hash that it names", "chain")
         if isinstance(event, VERDICTS):
             self.verdicts += 1
         try:
@@ -123,9 +135,11 @@ class _Walk:
         except Exception as error:
             # Scores of a wrong shape, candidates that nobody planned: whatever it is, nothing follows from it.
             reason = f"nothing follows from it: {error!r}"
-        reason = reason or self._closing(event, found) or self._releasing(event)
+        reason = reason or self._releasing(event)
         if reason:
-            self._blame(envelope, reason)
+            self._blame(envelope, reason, "decision")
+        elif other := self._closing(event, found):
+            self._blame(envelope, other, "state")
 
     def _closing(self, event: e.Event, found: dict[int, str]) -> str | None:
         if not isinstance(event, e.RoundClosed):
@@ -155,7 +169,7 @@ class _Walk:
             return "the release claims another effect than its verdict"
         return None
 
-    def _blame(self, envelope: Envelope, reason: str) -> None:
+    def _blame(self, envelope: Envelope, reason: str, about: Literal["chain", "state", "decision"]) -> None:
         self.misfits.append(
             Misfit(
                 position=envelope.position,
@@ -163,6 +177,7 @@ class _Walk:
                 version=envelope.version,
                 type=envelope.type,
                 reason=reason,
+                about=about,
             )
         )
 

@@ -13,15 +13,9 @@ from rich.text import Text
 
 from contracts.envelope import Envelope
 from eventstore.audit.archive import Archive
-from eventstore.audit.history import CampaignHistory, RoundHistory, task_means
-from eventstore.audit.report import (
-    Report,
-    cost_rows,
-    kept_sentences,
-    null_sentence,
-    round_line,
-    summary,
-)
+from eventstore.audit.facts import Report, round_line
+from eventstore.audit.report import cost_rows, kept_sentences, null_sentence, summary
+from eventstore.audit.rounds import CampaignHistory, RoundHistory, task_means
 from eventstore.audit.text import chance, count, lasting, line, plain, score, share, signed, span, when
 from eventstore.errors import LedgerError
 
@@ -29,7 +23,13 @@ _PLAIN_WIDTH = 110
 """Columns where the output is no terminal."""
 _NARROW = 110
 """Columns of a terminal from which on a table shows all that it has."""
-_COLOURS = {"kept": "bold green", "reverted": "yellow", "inconclusive": "magenta", "rejected": "red"}
+_COLOURS = {
+    "kept": "bold green",
+    "reverted": "yellow",
+    "inconclusive": "magenta",
+    "rejected": "red",
+    "inert": "dim",
+}
 
 
 def put(drawn: RenderableType) -> None:

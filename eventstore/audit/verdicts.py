@@ -59,7 +59,9 @@ def _(event: e.CandidatesRaced, state: Lineage) -> str | None:
     arms = [scores.arm for scores in event.candidates]
     outcome = gate.race(event.incumbent, arms, packages(campaign.suite.practice), campaign.settings.gate)
     best = event.candidates[outcome.best].candidate if outcome.best is not None else -1
-    return _differ("race", (event.effects, event.best, event.reason), (outcome.effects, best, outcome.reason))
+    if not event.reason.startswith(outcome.reason):  # it may go on with what is no part of the rule
+        return _differ("race's reason", event.reason, outcome.reason)
+    return _differ("race", (event.effects, event.best), (outcome.effects, best))
 
 
 @examine.register

@@ -12,8 +12,9 @@ from contracts.lineage import state_hash
 from contracts.settings import CampaignSettings, Spent
 from eventstore.audit.archive import Snapshot
 from eventstore.audit.errors import NotInLedger
-from eventstore.audit.history import History, mean_score, read_lineage
+from eventstore.audit.history import read_lineage
 from eventstore.audit.replay import replay
+from eventstore.audit.rounds import History, mean_score
 from eventstore.audit.testing import GATE, snapshot, synthetic_campaign
 from eventstore.errors import StoreMissing, Tampered
 from eventstore.sqlite import SqliteStore

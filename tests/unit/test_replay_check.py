@@ -164,6 +164,7 @@ def test_a_flipped_state_hash_is_found(archive: Snapshot) -> None:
         found, reason = first(check(forged))
         assert found == position
         assert "folded from nothing" in reason
+        assert check(forged).states_only
 
 
 def test_a_hash_that_an_impure_fold_produced_is_found(archive: Snapshot) -> None:
@@ -224,6 +225,19 @@ def test_a_flattered_verdict_is_found(
     found, reason = first(check(forge(archive, position, flatter, rehash=True)))
     assert found == position
     assert says in reason
+
+
+def test_a_race_may_say_more_than_its_rule_but_nothing_else(archive: Snapshot) -> None:
+    position = positions(archive, e.CandidatesRaced)[0]
+    more = forge(
+        archive,
+        position,
+        lambda event: replaced(event, reason=f"{event.reason} 2 changes showed no effect."),  # type: ignore[attr-defined]
+        rehash=True,
+    )
+    assert position not in {misfit.position for misfit in check(more).misfits}
+    less = forge(archive, position, lambda event: replaced(event, reason="It won."), rehash=True)
+    assert "race's reason" in first(check(less))[1]
 
 
 def test_decisions_against_their_verdicts_are_found(archive: Snapshot) -> None:
