@@ -32,7 +32,7 @@ def _gains(counts: Counts, derived: Derived, text: str) -> NDArray[np.float64]:
     """What each edit does to the log-probability of its surroundings, per-token cost given back."""
     if not derived.edits:
         return np.zeros(0)
-    lines = _Lines(counts, derived.lines)
+    lines, plain = _Lines(counts, derived.lines), text.replace("\r\n", "\n").split("\n")
     windows: list[list[int]] = []
     owners: list[int] = []
     signs: list[float] = []
@@ -41,7 +41,7 @@ def _gains(counts: Counts, derived: Derived, text: str) -> NDArray[np.float64]:
         first, last = lines.block(edit)
         left, right = lines.left(first), lines.right(last)
         old = [token for line in range(first, last) for token in lines.tokens[line]]
-        changed = logical_lines(replaced(text, edit))
+        changed = logical_lines(replaced(plain, edit))
         new, indent = [], lines.indent(first - 1)
         for line in changed:
             new += counts.ids([step(indent, line.indent), *normalize(line.words, counts.kept)])

@@ -5,6 +5,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from agents.models.embedded.edits import calls, expressions, missing, names, statements
@@ -28,6 +29,14 @@ RULES: dict[str, Rule] = {
     "missing": missing.missing,
 }
 """Every kind of mistake and the rule that finds where it could be."""
+
+
+LONGEST = 60_000
+"""Characters of a file beyond which nothing in it is proposed: some 1,500 lines."""
+_LONGEST_BLOCK = 2_000
+"""Characters of logical lines beyond which they are left alone."""
+_MOST_CHANGES = 3_000
+"""Changes that one rule may yield for a file. These three bound the time that any text can cost."""
 
 
 class Edit(NamedTuple):
@@ -67,6 +76,7 @@ class _Layout(NamedTuple):
 
     blocks: list[tuple[int, int]]
     functions: list[tuple[int, int, str]]
+    """For every line from 1, the innermost function that it is in: first line, last line, name."""
 
 
 def is_solution_code(path: str) -> bool:
@@ -76,18 +86,19 @@ def is_solution_code(path: str) -> bool:
     return name.endswith(".py") and not is_test
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def derive(path: str, text: str) -> Derived:
     """All candidate edits of a file, in the order of rules and positions. Empty for what is not Python."""
     text = text.replace("\r\n", "\n")
+    if not is_solution_code(path) or len(text) > LONGEST:
+        return Derived((), ())
     lines = tuple(logical_lines(text))
-    if not is_solution_code(path):
-        return Derived((), lines)
     try:
         source = Source(path, text)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Derived((), lines)
-    layout = _Layout(_blocks(lines, text.count("\n") + 1), _surroundings(source))
+    total = text.count("\n") + 1
+    layout = _Layout(_blocks(lines, total), _surroundings(source, total))
     found: dict[tuple[int, str, str], Edit] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -96,13 +107,14 @@ def derive(path: str, text: str) -> Derived:
                 edit = _edit(source, layout, kind, change, share)
                 if edit and (edit.line, edit.before, edit.after) not in found:
                     found[edit.line, edit.before, edit.after] = edit
-        kept = tuple(edit for edit in found.values() if compiles(source.text, edit))
+        plain = text.split("\n")
+        kept = tuple(edit for edit in found.values() if compiles(plain, edit))
     return Derived(kept, lines)
 
 
 def _shared(changes: Iterator[Change]) -> Iterator[tuple[Change, float]]:
     """Every change with its share of the odds of its place, which all alternatives there divide."""
-    every = list(changes)
+    every = list(islice(changes, _MOST_CHANGES))
     sites: defaultdict[tuple[int, int], float] = defaultdict(float)
     for change in every:
         sites[change.site] += min(1.0, change.weight)
@@ -119,18 +131,24 @@ def _blocks(lines: tuple[LogicalLine, ...], total: int) -> list[tuple[int, int]]
     return blocks
 
 
-def _surroundings(source: Source) -> list[tuple[int, int, str]]:
-    """All functions, outer ones first: first line, last line, name."""
-    found = []
+def _surroundings(source: Source, total: int) -> list[tuple[int, int, str]]:
+    """For every line from 1, the innermost function that it is in; outer functions come first in the tree."""
+    found = [(0, 0, "")] * (total + 1)
     for place in source.places:
-        if isinstance(place.node, Function):
-            name = f"{place.owner.name}.{place.node.name}" if place.owner else place.node.name
-            found.append((place.node.lineno, place.node.end_lineno or place.node.lineno, name))
+        node = place.node
+        if isinstance(node, Function):
+            last = node.end_lineno or node.lineno
+            name = f"{place.owner.name}.{node.name}" if place.owner else node.name
+            found[node.lineno : last + 1] = [(node.lineno, last, name)] * (last + 1 - node.lineno)
     return found
 
 
 def _edit(source: Source, layout: _Layout, kind: str, change: Change, share: float) -> Edit | None:
     first, last = source.line_of(change.start), source.line_of(max(change.start, change.end - 1))
+    block = (layout.blocks[first][0], layout.blocks[last][1])
+    outer_begin, outer_finish = source.line_span(*block)
+    if outer_finish - outer_begin > _LONGEST_BLOCK:
+        return None
     begin, finish = source.line_span(first, last)
     data = source.data
     before = data[begin:finish].decode()
@@ -139,10 +157,7 @@ def _edit(source: Source, layout: _Layout, kind: str, change: Change, share: flo
         return None
     if before == after:
         return None
-    function, span = "", (0, 0)
-    for start, end, name in layout.functions:
-        if start <= first <= end:
-            function, span = name, (start, end)
+    start, end, function = layout.functions[first]
     last_begin = source.line_span(last, last)[0]
     return Edit(
         kind=kind,
@@ -157,21 +172,20 @@ def _edit(source: Source, layout: _Layout, kind: str, change: Change, share: flo
         after=after,
         share=share,
         function=function,
-        function_lines=span,
-        block=(layout.blocks[first][0], layout.blocks[last][1]),
+        function_lines=(start, end),
+        block=block,
     )
 
 
-def replaced(text: str, edit: Edit) -> str:
-    """The text of the logical lines around an edit, once it is made."""
-    lines = text.split("\n")
+def replaced(lines: list[str], edit: Edit) -> str:
+    """The text of the logical lines around an edit, once it is made, given all lines of the file."""
     first, last = edit.block
     return "\n".join([*lines[first - 1 : edit.line - 1], edit.after, *lines[edit.end_line : last]])
 
 
-def compiles(text: str, edit: Edit) -> bool:
+def compiles(lines: list[str], edit: Edit) -> bool:
     """Whether the changed statements are Python, looked at by themselves."""
-    return _parses(replaced(text, edit))
+    return _parses(replaced(lines, edit))
 
 
 @lru_cache(maxsize=8192)
@@ -192,6 +206,6 @@ def _parses(code: str) -> bool:
         code += " pass"
     try:
         ast.parse(opening + code)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

@@ -1,7 +1,8 @@
 """The rule for a missing statement: one that stands elsewhere in the function or its class belongs here."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 from agents.models.embedded.edits.change import Change
 from agents.models.embedded.edits.source import Function, Source, stored
@@ -9,6 +10,8 @@ from agents.models.embedded.edits.source import Function, Source, stored
 _MOST = 12
 """Statements that are tried at one place; those of the same function come first."""
 _LONGEST = 60
+_LOOKED_AT = 60
+"""Characters of such a statement, and statements that are looked at for one function."""
 
 
 def missing(source: Source) -> Iterator[Change]:
@@ -17,13 +20,10 @@ def missing(source: Source) -> Iterator[Change]:
         node = place.node
         if not isinstance(node, Function):
             continue
-        others: list[ast.stmt] = []
-        if place.owner:
-            others = [
-                s for f in place.owner.body if isinstance(f, Function) and f is not node for s in _short(f)
-            ]
-        visible = set(source.functions[node])
-        known = _distinct(source, [*_short(node), *others], visible)[:_MOST]
+        siblings = place.owner.body if place.owner else []
+        others = (s for f in siblings if isinstance(f, Function) and f is not node for s in _short(f))
+        tried = islice(chain(_short(node), others), _LOOKED_AT)
+        known = _distinct(source, tried, set(source.functions[node]))
         for body in _bodies(node):
             there = {source.code(statement) for statement in body}
             absent = [(code, statement) for code, statement in known if code not in there]
@@ -43,15 +43,19 @@ def _short(function: Function) -> list[ast.stmt]:
     ]
 
 
-def _distinct(source: Source, statements: list[ast.stmt], visible: set[str]) -> list[tuple[str, ast.stmt]]:
+def _distinct(
+    source: Source, statements: Iterable[ast.stmt], visible: set[str]
+) -> list[tuple[str, ast.stmt]]:
     """Different texts of statements all of whose names mean something here."""
     found: dict[str, ast.stmt] = {}
     for statement in statements:
         read = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        known = set(source.globals) | visible
+        known = source.globals | visible
         targets = stored(statement.targets) if isinstance(statement, ast.Assign) else []
         if read <= known and set(targets) <= visible | read:
             found.setdefault(source.code(statement), statement)
+        if len(found) == _MOST:
+            break
     return list(found.items())
 
 

@@ -74,8 +74,7 @@ def attribute(source: Source) -> Iterator[Change]:
 def _is_of_module(source: Source, node: ast.Attribute) -> bool:
     if not isinstance(node.value, ast.Name):
         return isinstance(node.value, (ast.Constant, ast.JoinedStr))
-    imports = [s for s in source.tree.body if isinstance(s, ast.Import)]
-    return any(node.value.id == (a.asname or a.name.partition(".")[0]) for s in imports for a in s.names)
+    return node.value.id in source.modules
 
 
 def result(source: Source) -> Iterator[Change]:

@@ -149,7 +149,7 @@ class Source:
         return found
 
     @cached_property
-    def globals(self) -> tuple[str, ...]:
+    def globals(self) -> frozenset[str]:
         """Names that the module binds, and those that always have a meaning."""
         names = dict.fromkeys(("self", "cls", *BUILTINS))
         for node in self.tree.body:
@@ -159,7 +159,13 @@ class Source:
                 names[node.name] = None
             elif isinstance(node, ast.Assign):
                 names |= dict.fromkeys(stored(node.targets))
-        return tuple(names)
+        return frozenset(names)
+
+    @cached_property
+    def modules(self) -> frozenset[str]:
+        """Names by which the module knows the modules that it imports."""
+        imports = (node for node in self.tree.body if isinstance(node, ast.Import))
+        return frozenset(a.asname or a.name.partition(".")[0] for node in imports for a in node.names)
 
     @cached_property
     def members(self) -> dict[ast.ClassDef, tuple[tuple[str, ...], tuple[str, ...]]]:
