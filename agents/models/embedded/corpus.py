@@ -14,7 +14,7 @@ MODULES = (
     "ntpath", "optparse", "pickle", "plistlib", "pprint", "queue", "random", "sched", "selectors", "shlex",
     "shutil",
     "statistics", "string", "subprocess", "tarfile", "tempfile", "textwrap", "threading", "traceback",
-    "urllib/parse", "uuid", "weakref", "xml/dom/minidom", "zipfile",
+    "urllib/parse", "uuid", "weakref", "xml/dom/minidom", "zipapp",
 )  # fmt: skip
 """Pure-Python modules of ordinary style; paths below the standard library's folder, without `.py`."""
 
