@@ -120,7 +120,7 @@ class Runner(Generic[S]):
                     await self._attempt_leased(stream, duty, key)
             except Exception as error:
                 pause = self._pause(key)
-                self.log.error("duty failed", error=repr(error), again_in=pause, exc_info=error)
+                self.log.exception("duty failed", error=repr(error), again_in=pause)
             finally:
                 self.busy.discard(key)
                 self.wake.set()

@@ -108,7 +108,8 @@ def release_due(state: Lineage, campaign: Campaign) -> bool:
 def round_episodes(campaign: Campaign) -> int:
     """Episodes that a round may take: the race of all candidates, and the confirmation of one."""
     gate = campaign.settings.gate
-    return len(campaign.suite.practice) * (gate.race_seeds * (1 + gate.candidates) + 2 * gate.confirm_seeds)
+    raced = len(campaign.suite.practice) * (gate.race_seeds * (1 + gate.candidates) + 2 * gate.confirm_seeds)
+    return raced + campaign.settings.plans * campaign.settings.probes
 
 
 def release_episodes(campaign: Campaign) -> int:

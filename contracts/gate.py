@@ -8,13 +8,15 @@ together err with a chance of at most `FAMILY_ALPHA`.
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 from contracts.record import Record
 from contracts.statistics import (
+    Fixed,
     Interval,
+    SignFlip,
     bootstrap_interval,
     cluster_means,
     derive_seed,
@@ -146,6 +148,33 @@ class Confirmation(Record):
     complete: bool = True
 
 
+class Resampler(Protocol):
+    """Where the resampling is done. Every implementation gives the same figures, to the bit."""
+
+    def sign_flip(self, d: Fixed, *, resamples: int, key: str) -> SignFlip:
+        """`contracts.statistics.sign_flip_p`."""
+        ...
+
+    def interval(self, d: Fixed, *, level: float, resamples: int, key: str) -> Interval:
+        """`contracts.statistics.bootstrap_interval`."""
+        ...
+
+
+class Inline:
+    """Resamples here and now: the reference."""
+
+    def sign_flip(self, d: Fixed, *, resamples: int, key: str) -> SignFlip:
+        """One-sided sign flips over clusters."""
+        return sign_flip_p(d, resamples=resamples, key=key)
+
+    def interval(self, d: Fixed, *, level: float, resamples: int, key: str) -> Interval:
+        """Cluster bootstrap of the mean."""
+        return bootstrap_interval(d, level=level, resamples=resamples, key=key)
+
+
+INLINE = Inline()
+
+
 def verdict_key(campaign: str, round_number: int, tree: str, salt: str = "") -> str:
     """The key of a confirmation's random streams. Follows from recorded ids, so nobody can choose it."""
     return derive_seed("verdict", campaign, round_number, tree, salt)
@@ -207,6 +236,7 @@ def confirm(
     key: str,
     protected: Sequence[bool] = (),
     complete: bool = True,
+    resampler: Resampler = INLINE,
 ) -> Verdict:
     """Keep a change or revert it, from scores on seeds that no earlier decision has seen.
 
@@ -218,6 +248,7 @@ def confirm(
         key: from `verdict_key`.
         protected: for each task whether it must not get worse, from `protected_tasks`; empty for none.
         complete: False when the infrastructure failed and some score cannot be had.
+        resampler: where the resampling is done.
 
     Raises:
         ValueError: the arms do not have the same tasks and seeds, or a score is outside [0, 1].
@@ -225,8 +256,8 @@ def confirm(
     if not complete:
         return inconclusive("Some scores could not be had, so nothing follows from the others.")
     d = cluster_means(candidate.scores, incumbent.scores, clusters)
-    test = sign_flip_p(d, resamples=settings.resamples, key=key)
-    interval = bootstrap_interval(d, level=settings.level, resamples=settings.resamples, key=key)
+    test = resampler.sign_flip(d, resamples=settings.resamples, key=key)
+    interval = resampler.interval(d, level=settings.level, resamples=settings.resamples, key=key)
     ratio = cost_ratio(incumbent, candidate)
     harm = _protected_p(incumbent, candidate, clusters, protected, settings, key=key)
     faults = _faults(test.p, interval.estimate, ratio, harm, settings)
@@ -267,6 +298,7 @@ def release(
     key: str,
     resamples: int = 100_000,
     level: float = 0.95,
+    resampler: Resampler = INLINE,
 ) -> ReleaseVerdict:
     """Test the stack of kept changes on sealed tasks with fresh seeds.
 
@@ -278,14 +310,15 @@ def release(
         key: from `release_key`.
         resamples: more than a confirmation takes, as the levels are smaller.
         level: of the interval.
+        resampler: where the resampling is done.
 
     Raises:
         ValueError: the arms do not have the same tasks and seeds, a score is outside [0, 1], or check < 1.
     """
     alpha = release_alpha(check)
     d = cluster_means(head.scores, last.scores, clusters)
-    test = sign_flip_p(d, resamples=resamples, key=key)
-    interval = bootstrap_interval(d, level=level, resamples=min(resamples, 10_000), key=key)
+    test = resampler.sign_flip(d, resamples=resamples, key=key)
+    interval = resampler.interval(d, level=level, resamples=min(resamples, 10_000), key=key)
     passed = test.p <= alpha
     rounded = round(round(interval.estimate / ESTIMATE_STEP) * ESTIMATE_STEP, 2)
     return ReleaseVerdict(

@@ -16,7 +16,9 @@ from contracts.gate import Verdict
 from contracts.record import Record
 from contracts.settings import CampaignSettings, Spent, SuiteManifest
 
-ARCHIVE = 48
+HISTORY = 64
+"""How many closed rounds, and lessons, the state remembers; the ledger remembers all."""
+ARCHIVE = 64
 """How many raced candidates the state remembers for grafts and repeats."""
 
 
@@ -25,7 +27,7 @@ class Candidate(Record):
 
     number: int
     plan: e.Plan
-    status: Literal["planned", "proposed", "rejected"] = "planned"
+    status: Literal["planned", "proposed", "rejected", "inert"] = "planned"
     tree: str = ""
     effect: float | None = None
     """Mean difference in the race."""
@@ -166,10 +168,11 @@ class Lineage(Record):
     """The campaign under way, or the last one."""
     campaigns: int = 0
     history: tuple[RoundSummary, ...] = ()
+    """The latest closed rounds."""
     arms: dict[str, Arm] = {}
     archive: tuple[Branch, ...] = ()
     lessons: tuple[str, ...] = ()
-    """Blobs of the campaign memory, one a round, over all campaigns."""
+    """Blobs of the campaign memory, one a round, over all campaigns: the latest ones."""
     releases: int = 0
     """Release checks so far."""
     released: str = ""
@@ -182,8 +185,23 @@ class Lineage(Record):
 
 
 def state_hash(state: Lineage) -> str:
-    """SHA-256 over the canonical bytes of a state."""
-    return hashlib.sha256(msgspec.msgpack.encode(state, order="deterministic")).hexdigest()
+    """SHA-256 over the canonical bytes of a state, with everything empty left out.
+
+    So a later version may give the state new fields, empty until an event fills them, and the hashes that were
+    recorded before still come out.
+    """
+    return hashlib.sha256(msgspec.msgpack.encode(_bare(state), order="deterministic")).hexdigest()
+
+
+def _bare(value: object) -> object:
+    if isinstance(value, msgspec.Struct):
+        fields = ((name, _bare(getattr(value, name))) for name in value.__struct_fields__)
+        return {name: bare for name, bare in fields if bare not in (None, "", b"", 0, False, [], {})}
+    if isinstance(value, tuple):
+        return [_bare(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _bare(item) for key, item in value.items()}
+    return value
 
 
 def fold(state: Lineage, envelope: Envelope) -> Lineage:
@@ -218,10 +236,13 @@ def _current(state: Lineage) -> Round | None:
     return state.campaign.round if state.campaign else None
 
 
-def _with_arm(state: Lineage, name: str, **changes: float) -> Lineage:
-    arm = state.arms.get(name, Arm())
-    updated = msgspec.structs.replace(arm, **{k: getattr(arm, k) + v for k, v in changes.items()})
-    return msgspec.structs.replace(state, arms={**state.arms, name: updated})
+def _credit(state: Lineage, plan: e.Plan, **changes: float) -> Lineage:
+    """Book something on every ingredient of a plan."""
+    arms = dict(state.arms)
+    for name in plan.arms:
+        arm = arms.get(name, Arm())
+        arms[name] = msgspec.structs.replace(arm, **{k: getattr(arm, k) + v for k, v in changes.items()})
+    return msgspec.structs.replace(state, arms=arms)
 
 
 def _candidates(round_: Round, number: int, **fields: object) -> tuple[Candidate, ...]:
@@ -233,6 +254,13 @@ def _new_head(state: Lineage, tree: str, envelope: Envelope, round_: int, reason
         number=len(state.versions), tree=tree, position=envelope.position, round=round_, reason=reason
     )
     return msgspec.structs.replace(state, head=tree, versions=(*state.versions, version))
+
+
+def _archived(state: Lineage, round_: Round, candidate: Candidate, effect: float) -> Lineage:
+    branch = Branch(
+        round=round_.number, parent=round_.tree, tree=candidate.tree, plan=candidate.plan, effect=effect
+    )
+    return msgspec.structs.replace(state, archive=(*state.archive, branch)[-ARCHIVE:])
 
 
 @singledispatch
@@ -334,7 +362,7 @@ def _(event: e.ChangePlanned, state: Lineage, _envelope: Envelope) -> Lineage:
     if round_ is None:
         return state
     candidates = (*round_.candidates, Candidate(number=event.candidate, plan=event.plan))
-    return _with_arm(_replace_round(state, candidates=candidates, planned=True), event.plan.arm, planned=1)
+    return _credit(_replace_round(state, candidates=candidates, planned=True), event.plan, planned=1)
 
 
 @evolve.register
@@ -365,15 +393,12 @@ def _(event: e.CandidatesRaced, state: Lineage, _envelope: Envelope) -> Lineage:
         round_ = msgspec.structs.replace(
             round_, candidates=_candidates(round_, scores.candidate, effect=effect)
         )
-        state = _with_arm(state, candidate.plan.arm, raced=1, effect=effect)
-        branch = Branch(
-            round=round_.number,
-            parent=round_.tree,
-            tree=candidate.tree,
-            plan=candidate.plan,
-            effect=effect,
-        )
-        state = msgspec.structs.replace(state, archive=(*state.archive, branch)[-ARCHIVE:])
+        state = _credit(state, candidate.plan, raced=1, effect=effect)
+        state = _archived(state, round_, candidate, effect)
+    for number in event.inert:
+        round_ = msgspec.structs.replace(round_, candidates=_candidates(round_, number, status="inert"))
+        candidate = next(c for c in round_.candidates if c.number == number)
+        state = _archived(state, round_, candidate, 0.0)
     fault = "" if event.complete else event.reason or "the candidates could not be measured"
     return _replace_round(
         state,
@@ -400,7 +425,7 @@ def _(event: e.ChangeConfirmed, state: Lineage, _envelope: Envelope) -> Lineage:
         for task, ours, theirs in zip(tasks, event.incumbent.scores, event.challenger.scores, strict=True)
         if theirs and sum(theirs) - sum(ours) > 0.05 * len(theirs)
     )
-    state = _with_arm(state, candidate.plan.arm, confirmed=1)
+    state = _credit(state, candidate.plan, confirmed=1)
     return _replace_round(state, verdict=event.verdict, flips=flips, spent=event.spent)
 
 
@@ -434,7 +459,7 @@ def _(event: e.ChangeKept, state: Lineage, envelope: Envelope) -> Lineage:
     if round_ is None:
         return state
     candidate = next(c for c in round_.candidates if c.number == event.candidate)
-    state = _with_arm(state, candidate.plan.arm, kept=1)
+    state = _credit(state, candidate.plan, kept=1)
     state = _new_head(state, event.tree, envelope, event.round, candidate.plan.title)
     return _replace_round(state, decision="kept", reason=event.reason)
 
@@ -466,8 +491,8 @@ def _(event: e.LessonRecorded, state: Lineage, _envelope: Envelope) -> Lineage:
         return state
     best = next((c for c in round_.candidates if c.number == round_.best), None)
     if best is not None:
-        state = _with_arm(state, best.plan.arm, credit=event.credit)
-    state = msgspec.structs.replace(state, lessons=(*state.lessons, event.lesson))
+        state = _credit(state, best.plan, credit=event.credit)
+    state = msgspec.structs.replace(state, lessons=(*state.lessons, event.lesson)[-HISTORY:])
     return _replace_round(state, lesson=event.lesson)
 
 
@@ -494,7 +519,7 @@ def _(event: e.RoundClosed, state: Lineage, envelope: Envelope) -> Lineage:
         incumbent_mean=sum(means) / len(means) if means else 0.0,
         reason=round_.reason,
     )
-    state = msgspec.structs.replace(state, history=(*state.history, summary))
+    state = msgspec.structs.replace(state, history=(*state.history, summary)[-HISTORY:])
     return _replace_campaign(state, round=None, rounds_done=event.round, last_at=envelope.at)
 
 

@@ -62,6 +62,10 @@ class CampaignSettings(Record):
     rounds: int = 6
     seed: int = 1
     gate: GateSettings = GateSettings()
+    plans: int = 10
+    """Changes planned in a round; those that turn out to change nothing are dropped before the race."""
+    probes: int = 6
+    """Episodes that tell whether a change does anything at all."""
     release_seeds: int = 20
     """Seeds per sealed task and arm in a release check."""
     null_every: int = 10

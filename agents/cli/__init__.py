@@ -34,9 +34,10 @@ class LazyGroup(click.Group):
             found: Any = getattr(import_module(module), attribute)
             return found  # type: ignore[no-any-return]
         if name in AUDIT:
+            from eventstore.audit.commands import COMMANDS as AUDITING
             from eventstore.commands import cli
 
-            return cli.get_command(ctx, name)
+            return cli.get_command(ctx, name) or next((c for c in AUDITING if c.name == name), None)
         return None
 
 

@@ -56,7 +56,7 @@ def fail(message: str, *, code: int, kind: str = "error", as_json: bool = False)
     sys.exit(code)
 
 
-class BudgetType(click.ParamType):
+class BudgetType(click.ParamType[Limits]):
     """`2000` or `2000episodes`, `5Mtokens`, `3.50usd` (or `$3.50`), `20m`, `1.5h`, several joined by commas."""
 
     name = "budget"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from agents.cli.common import FAILED, INTERRUPTED, UNAVAILABLE, USAGE, fail, json_option, store_option
+from contracts.jobs import EpisodeJob, EpisodeResult
 
 
 @click.command(name="eval")
@@ -50,13 +51,15 @@ def evaluate(
     """  # fmt: skip
     import shlex
 
+    from rich.console import Console
+    from rich.progress import track
+
     from agents.cli.harness import HarnessUnknown, choose
     from agents.executor.local import LocalExecutors
     from agents.models.store import embedded_model
     from agents.sandbox import SandboxFault, SandboxUnavailable
     from agents.tasks.errors import TaskError
     from agents.tasks.suite import load_suite
-    from contracts.jobs import EpisodeJob, EpisodeResult
     from contracts.statistics import cluster_interval, derive_seed
     from eventstore.errors import LedgerError
 
@@ -81,18 +84,15 @@ def evaluate(
         for task in tasks
         for key in keys
     ]
-    results: dict[tuple[str, str], EpisodeResult] = {}
     known = {task.digest: task for task in tasks}
     started = time.monotonic()
     try:
         with LocalExecutors(
             chosen.counts, chosen.files, known, processes=processes, unsafe=no_sandbox
-        ) as pool, click.progressbar(
-            length=len(jobs), label="episodes", file=click.get_text_stream("stderr"), hidden=as_json
-        ) as bar:  # fmt: skip
-            for result in pool.run(jobs):
-                results[result.task_id, result.seed] = result
-                bar.update(1)
+        ) as pool:
+            bar = Console(stderr=True)
+            done = track(pool.run(jobs), "episodes", len(jobs), console=bar, transient=True, disable=as_json)
+            results = {(result.task_id, result.seed): result for result in done}
     except KeyboardInterrupt:
         fail("interrupted; an evaluation keeps nothing, run it again", code=INTERRUPTED, as_json=as_json)
     except SandboxUnavailable as error:
@@ -123,7 +123,7 @@ def evaluate(
         click.echo(f"score {summary['score']:.3f}  [{interval.low:.3f}, {interval.high:.3f}] over packages")
 
 
-def _show(rows: list[list["EpisodeResult"]], summary: dict[str, object], seconds: float) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _show(rows: list[list[EpisodeResult]], summary: dict[str, object], seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -135,6 +135,7 @@ def _show(rows: list[list["EpisodeResult"]], summary: dict[str, object], seconds
         table.add_row(row[0].task_id, f"{mean:.2f}", f"{solved}/{len(row)}", words)
     Console().print(table)
     click.echo(
-        f"\n{summary['suite']}: harness {str(summary['harness'])[:12]}, {summary['episodes']} episodes in {seconds:.0f} s"
+        f"\n{summary['suite']}: harness {str(summary['harness'])[:12]}, "
+        f"{summary['episodes']} episodes in {seconds:.0f} s"
     )
     click.echo(f"solved {summary['solved']:.1%} of task-seeds, cost ${summary['cost']:.2f}")

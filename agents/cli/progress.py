@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import click
 import msgspec
@@ -36,7 +36,7 @@ class Progress:
         self.stage = "starting"
         self.round = ""
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         if self.console.is_terminal and not self.as_json:
             self.live = Live(self._line(), console=self.console, refresh_per_second=8, transient=True)
             self.live.start()

@@ -1,5 +1,6 @@
 """Asking for a campaign: the suite, the seed harness and the model go into the ledger, then the request itself."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from agents.tasks.suite import Suite
 from contracts import events as e
 from contracts.envelope import NewEvent
 from contracts.lineage import Campaign, Lineage, fold
+from contracts.ledger import EventStore
 from contracts.settings import CampaignSettings, SuiteManifest, TaskRef
 from contracts.tasks import GradedTask
 from eventstore import trees
@@ -41,7 +43,7 @@ def seed_files() -> dict[str, bytes]:
     return {path: data for path, data in files.items() if "__pycache__" not in path and path != "py.typed"}
 
 
-async def lineage_state(ledger: LedgerClient, name: str) -> Lineage:
+async def lineage_state(ledger: EventStore, name: str) -> Lineage:
     """A lineage, folded from nothing."""
     state = Lineage()
     while True:
@@ -60,10 +62,8 @@ async def ensure_lineage(ledger: LedgerClient, name: str, *, actor: str) -> Line
     seeded = e.HarnessSeeded(tree=await trees.put_tree(ledger, seed_files()))
     stream = f"lineage/{name}"
     new = e.encode(seeded, duty=f"{stream}/seed", index=0, actor=actor, correlation=stream)
-    try:
+    with suppress(Conflict):  # somebody else may begin it in this moment
         await ledger.append(stream, 0, [new])
-    except Conflict:
-        pass  # somebody else began it in this moment
     return await lineage_state(ledger, name)
 
 

@@ -2,19 +2,15 @@
 
 import fcntl
 import os
-import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import anyio
 import anyio.abc
 import click
 
 from agents.cli.common import (
-    FAILED,
     INTERRUPTED,
     UNAVAILABLE,
     USAGE,
@@ -24,11 +20,11 @@ from agents.cli.common import (
     store_option,
 )
 from agents.cli.progress import Progress
-from agents.process import bus_url
 from contracts import gate
-from contracts.events import decode
-from contracts.lineage import Lineage, fold
 from contracts.settings import CampaignSettings, Limits
+
+if TYPE_CHECKING:
+    from agents.tasks.suite import Suite
 
 
 @click.command()
@@ -141,7 +137,7 @@ def run(
 
 
 def run_campaign(
-    suite: object,
+    suite: "Suite",
     settings: CampaignSettings,
     *,
     store: Path,
@@ -152,10 +148,9 @@ def run_campaign(
     as_json: bool = False,
 ) -> None:
     """Run a campaign to its end, or until it is interrupted; exits the process when it does not finish."""
-    from agents.tasks.suite import Suite
+    from agents.cli.job import Job
     from bus import logs, traces
 
-    assert isinstance(suite, Suite)  # noqa: S101 - the import is lazy, so the annotation cannot say it
     lock = _claim(store, as_json=as_json)
     logs.configure("supervisor", file=(store / "supervisor.log").open("a"))
     traces.configure("supervisor")
@@ -177,7 +172,22 @@ def run_campaign(
     if job.interrupted:
         click.echo("\nInterrupted. Nothing is lost: the same command resumes the campaign.", err=True)
         sys.exit(INTERRUPTED)
-    job.report()
+    _report(store, lineage, as_json=as_json)
+
+
+def _report(store: Path, lineage: str, *, as_json: bool) -> None:
+    """Write the report into the store, and show it."""
+    from eventstore.audit import facts, history, report, terminal
+    from eventstore.audit.archive import opened
+
+    with opened(store) as archive:
+        written = report.write_report(archive, lineage, store / "report")
+        found = facts.build(archive, history.read_lineage(archive, lineage))
+    if as_json:
+        return
+    terminal.put(terminal.draw_report(found))
+    click.echo(f"\nReport: {written[0]}   chart: {written[1]}")
+    click.echo("Read on: ratchet log | ratchet show ROUND | ratchet diff seed head | ratchet replay --check")
 
 
 def _claim(store: Path, *, as_json: bool) -> IO[str]:
@@ -209,155 +219,3 @@ def _claim(store: Path, *, as_json: bool) -> IO[str]:
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
-
-
-class Job:
-    """One `ratchet run`."""
-
-    def __init__(
-        self, suite: object, settings: CampaignSettings, *, store: Path, lineage: str, bus: str, abandon: bool,
-        progress: Progress,
-    ) -> None:  # fmt: skip
-        self.suite = suite
-        self.settings = settings
-        self.store = store
-        self.lineage = lineage
-        self.bus = bus
-        self.abandon = abandon
-        self.progress = progress
-        self.error = ""
-        self.code = FAILED
-        self.interrupted = False
-        self.state = Lineage()
-
-    async def run(self, executors: int) -> None:
-        """Start everything, follow the campaign to its end, stop everything."""
-        from agents.cli.supervisor import Supervisor, children
-
-        supervisor = Supervisor(self.store, children(self.store, bus=self.bus, executors=executors))
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(supervisor.run)
-            tasks.start_soon(self._signals, tasks)
-            tasks.start_soon(self._watch, supervisor, tasks)
-            try:
-                await self._campaign()
-            except Exception as error:
-                self._explain(error)
-            tasks.cancel_scope.cancel()
-
-    def _explain(self, error: Exception) -> None:
-        from agents.cli.request import CampaignUnderWay
-        from agents.models.errors import ModelError
-        from bus.errors import BusError
-        from eventstore.errors import LedgerError
-
-        if isinstance(error, CampaignUnderWay):
-            self.error, self.code = str(error), USAGE
-        elif isinstance(error, BusError | LedgerError | ModelError):
-            self.error, self.code = str(error), UNAVAILABLE
-        else:
-            raise error
-
-    async def _signals(self, tasks: anyio.abc.TaskGroup) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                self.interrupted = True
-                tasks.cancel_scope.cancel()
-                return
-
-    async def _watch(self, supervisor: object, tasks: anyio.abc.TaskGroup) -> None:
-        """End with the reason when a child cannot live: a port in use, a foreign store, no sandbox."""
-        from agents.cli.supervisor import Supervisor
-
-        assert isinstance(supervisor, Supervisor)  # noqa: S101 - see run_campaign
-        while True:
-            await anyio.sleep(0.25)
-            self.progress.tick()
-            if fault := supervisor.fault():
-                self.error, self.code = fault, UNAVAILABLE
-                tasks.cancel_scope.cancel()
-                return
-
-    async def _campaign(self) -> None:
-        from agents.cli.request import request_campaign
-        from agents.tasks.suite import Suite
-        from bus.connection import connect
-        from bus.streams import ensure_streams
-        from eventstore.client import LedgerClient
-
-        assert isinstance(self.suite, Suite)  # noqa: S101 - see run_campaign
-        self.progress.doing("starting the bus, the ledger and the agents")
-        url = await self._url()
-        async with await connect(url, name="ratchet-run", deadline=30.0) as bus:
-            await ensure_streams(bus)
-            ledger = LedgerClient(bus)
-            self.progress.doing("reading the model from the ledger, or training it")
-            campaign, resumed = await request_campaign(
-                ledger, self.suite, self.settings, lineage=self.lineage, abandon=self.abandon
-            )
-            if resumed:
-                self.progress.say(f"resuming [bold]{campaign.id}[/] after round {campaign.rounds_done}")
-            await bus.listen("results.episode.>", self._counted)
-            await self._follow(ledger, campaign.id)
-
-    async def _url(self) -> str:
-        """The address of the bus: wait until the supervised server has written it and answers there."""
-        from agents.errors import Unconfigured
-
-        end = time.monotonic() + 30.0
-        while True:
-            try:
-                return bus_url(self.bus, str(self.store))
-            except Unconfigured:
-                if time.monotonic() > end:
-                    raise
-                await anyio.sleep(0.02)
-
-    async def _counted(self, _message: object) -> None:
-        self.progress.episode()
-
-    async def _follow(self, ledger: object, campaign: str) -> None:
-        from eventstore.client import LedgerClient
-
-        assert isinstance(ledger, LedgerClient)  # noqa: S101 - see run_campaign
-        stream = f"lineage/{self.lineage}"
-        page = await ledger.read(stream)
-        while True:
-            for envelope in page.events:
-                if envelope.stream != stream or envelope.version != self.state.version + 1:
-                    continue
-                self.state = fold(self.state, envelope)
-                event = decode(envelope)
-                if getattr(event, "campaign", campaign) == campaign and envelope.correlation == campaign:
-                    self.progress.event(envelope, event, self.state)
-            if not page.more:
-                break
-            page = await ledger.read(stream, after=self.state.version)
-        if self._over(campaign):
-            return
-        async for envelope in ledger.follow(after=self.state.position):
-            if envelope.stream != stream or envelope.version != self.state.version + 1:
-                continue
-            self.state = fold(self.state, envelope)
-            self.progress.event(envelope, decode(envelope), self.state)
-            if self._over(campaign):
-                return
-
-    def _over(self, campaign: str) -> bool:
-        found = self.state.campaign
-        return found is None or found.id != campaign or found.status == "finished"
-
-    def report(self) -> None:
-        """Write the report and say where it is."""
-        write: Callable[..., object]
-        from eventstore.audit.report import print_report, write_report
-
-        write = write_report
-        folder = self.store / "report"
-        write(self.store, self.lineage, folder)
-        if not self.progress.as_json:
-            print_report(self.store, self.lineage)
-            click.echo(f"\nReport: {folder / 'report.md'}   chart: {folder / 'score.svg'}")
-            click.echo(
-                "Read on: ratchet log | ratchet show ROUND | ratchet diff seed head | ratchet replay --check"
-            )

@@ -79,6 +79,10 @@ class Supervisor:
                 return f"{name} keeps dying; the end of its log {self.log_file(name)}:\n{self._tail(name)}"
         return ""
 
+    def ending(self) -> bool:
+        """Whether children are being stopped on purpose."""
+        return self.stopping
+
     def log_file(self, name: str) -> Path:
         """Where a child's output goes."""
         return self.store / "logs" / f"{name}.log"
@@ -102,7 +106,8 @@ class Supervisor:
         """Wait until a bus of ours has written its address, so that nothing starts in vain."""
         if any(child.name == "bus" for child in self.wanted):
             with anyio.move_on_after(10.0):
-                while not (self.store / "bus" / "url").exists() and not self.failures:
+                address = self.store / "bus" / "url"
+                while not address.exists() and not self.failures:  # noqa: ASYNC110 - a file rings no bell
                     await anyio.sleep(0.01)
 
     async def _keep(self, child: Child) -> None:
@@ -120,7 +125,7 @@ class Supervisor:
                 )
             self.processes[child.name] = process
             code = await process.wait()
-            if self.stopping:
+            if self.ending():
                 return
             lived = time.monotonic() - started
             killed = code == -signal.SIGKILL  # from outside, or for want of memory: it is not broken itself

@@ -71,6 +71,28 @@ def episode_job(
     )
 
 
+async def run_jobs(desk: Desk, jobs: Sequence[EpisodeJob]) -> tuple[dict[str, EpisodeResult], list[str]]:
+    """Results by job id, and why some could not be had.
+
+    A job that failed is no score: it is forgotten and done once more before it counts as a fault.
+    """
+    wanted = {job.id: msgspec.msgpack.encode(job) for job in jobs}
+    answers = await desk.jobs.collect("episode", wanted)
+    failed = [job for job, answer in answers.items() if not isinstance(answer, Done)]
+    if failed:
+        for job in failed:
+            await desk.jobs.forget("episode", job)
+        answers |= await desk.jobs.collect("episode", {job: wanted[job] for job in failed})
+    results: dict[str, EpisodeResult] = {}
+    faults: list[str] = []
+    for job, answer in answers.items():
+        if isinstance(answer, Done):
+            results[job] = msgspec.msgpack.decode(answer.data, type=EpisodeResult)
+        else:
+            faults.append(answer.reason)
+    return results, faults
+
+
 async def measure(
     desk: Desk,
     campaign: Campaign,
@@ -86,15 +108,7 @@ async def measure(
         [[episode_job(campaign, task, arm, seed, transcript=transcript) for seed in seeds] for task in refs]
         for arm in arms
     ]
-    jobs = {job.id: msgspec.msgpack.encode(job) for rows in grid for row in rows for job in row}
-    answers = await desk.jobs.collect("episode", jobs)
-    results: dict[str, EpisodeResult] = {}
-    faults: list[str] = []
-    for job, answer in answers.items():
-        if isinstance(answer, Done):
-            results[job] = msgspec.msgpack.decode(answer.data, type=EpisodeResult)
-        else:
-            faults.append(answer.reason)
+    results, faults = await run_jobs(desk, [job for rows in grid for row in rows for job in row])
     spent = spent_on(tuple(results.values()))
     if faults:
         return Measured(arms=(), spent=spent, faults=tuple(faults))

@@ -1,18 +1,20 @@
 """The evaluator: runs the tasks, races the candidates, confirms the best, and gives the verdict."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import anyio
 import msgspec
 
 from agents.evaluator.measure import Arm, Measured, mean_signs, measure, stage_seeds
-from agents.evaluator.resampling import confirm, release_verdict
+from agents.evaluator.probe import Probed, probe
+from agents.evaluator.resampling import Workers
 from agents.work import LineageWork as Work
 from contracts import events as e
 from contracts import gate
 from contracts.duties import approval_needed
 from contracts.gate import Verdict
 from contracts.lineage import Candidate, Round
-from contracts.settings import Spent
 from contracts.statistics import cluster_interval, derive_seed
 
 
@@ -45,10 +47,18 @@ class Evaluator:
     async def _race(self, work: Work) -> Sequence[e.Event]:
         campaign, round_ = work.campaign, work.round
         proposed = [c for c in round_.candidates if c.status == "proposed"]
+        settings = campaign.settings
         # The incumbent ran on these seeds in the round's first stage: the same jobs, so its results are there.
         stage = await measure(work.desk, campaign, [Arm(tree=round_.tree)], round_.seeds, transcript=True)
-        raced = await measure(work.desk, campaign, [Arm(tree=c.tree) for c in proposed], round_.seeds)
-        return [_raced(work, proposed, stage, raced)]
+        if not stage.complete:
+            return [_raced(work, [], stage, Measured(arms=()), Probed())]
+        trees = [c.tree for c in proposed]
+        probed = await probe(work.desk, campaign, stage.results[0], trees, settings.probes)
+        alive = [c for c in proposed if c.tree not in probed.inert][: settings.gate.candidates]
+        raced = Measured(arms=())
+        if alive and not probed.faults:
+            raced = await measure(work.desk, campaign, [Arm(tree=c.tree) for c in alive], round_.seeds)
+        return [_raced(work, alive, stage, raced, probed)]
 
     async def _confirm(self, work: Work) -> Sequence[e.Event]:
         campaign, round_ = work.campaign, work.round
@@ -60,14 +70,7 @@ class Evaluator:
         protected = tuple(mean >= settings.protected_at for mean in round_.incumbent_means)
         if measured.complete:
             key = gate.verdict_key(campaign.id, round_.number, best.tree)
-            verdict = await confirm(
-                work.desk,
-                *measured.arms,
-                tuple(t.package for t in campaign.suite.practice),
-                settings,
-                key=key,
-                protected=protected,
-            )
+            verdict = await self._confirmed(work, measured.arms, key, protected)
         else:
             verdict = gate.inconclusive(measured.reason)
         incumbent, challenger = measured.arms or tuple(gate.ArmScores(tree=a.tree) for a in arms)
@@ -87,6 +90,25 @@ class Evaluator:
         if approval_needed(campaign, decided):
             return [confirmed]
         return [confirmed, self._decide(work, decided)]
+
+    async def _confirmed(
+        self, work: Work, arms: tuple[gate.ArmScores, ...], key: str, protected: Sequence[bool]
+    ) -> Verdict:
+        """The gate's word, found off the loop that renews leases."""
+        campaign = work.campaign
+        clusters = tuple(task.package for task in campaign.suite.practice)
+        incumbent, challenger = arms
+        return await anyio.to_thread.run_sync(
+            lambda: gate.confirm(
+                incumbent,
+                challenger,
+                clusters,
+                campaign.settings.gate,
+                key=key,
+                protected=protected,
+                resampler=Workers(work.desk),
+            )
+        )
 
     async def _verdict(self, work: Work) -> Sequence[e.Event]:
         return [self._decide(work, work.round)]
@@ -141,15 +163,8 @@ class Evaluator:
                 if measured.complete:
                     incumbent, challenger = measured.arms
                     key = gate.verdict_key(campaign.id, round_.number, tree, pair[1].salt)
-                    verdict = await confirm(
-                        work.desk,
-                        incumbent,
-                        challenger,
-                        clusters,
-                        settings,
-                        key=key,
-                        protected=gate.protected_tasks(raced.arms[0], settings),
-                    )
+                    protected = gate.protected_tasks(raced.arms[0], settings)
+                    verdict = await self._confirmed(work, measured.arms, key, protected)
         empty = gate.ArmScores(tree=tree)
         return [
             e.NullArmMeasured(
@@ -180,7 +195,9 @@ class Evaluator:
             raise RuntimeError(f"the sealed tasks could not be measured: {measured.reason}")
         base, head = measured.arms
         key = gate.release_key(campaign.id, due.check, due.tree)
-        verdict = await release_verdict(work.desk, base, head, clusters, due.check, key=key)
+        verdict = await anyio.to_thread.run_sync(
+            lambda: gate.release(base, head, clusters, due.check, key=key, resampler=Workers(work.desk))
+        )
         solved = [
             sum(result.solved for row in rows for result in row) / max(1, arm.episodes)
             for rows, arm in zip(measured.results, measured.arms, strict=True)
@@ -214,33 +231,40 @@ class Evaluator:
         return [queried, ended]
 
 
-def _raced(work: Work, proposed: Sequence[Candidate], stage: Measured, raced: Measured) -> e.CandidatesRaced:
+def _raced(
+    work: Work, raced: Sequence[Candidate], stage: Measured, measured: Measured, probed: Probed
+) -> e.CandidatesRaced:
     campaign, round_ = work.campaign, work.round
-    if not (stage.complete and raced.complete):
+    faults = (*stage.faults, *probed.faults, *measured.faults)
+    inert = tuple(c.number for c in round_.candidates if c.tree and c.tree in probed.inert)
+    facts: dict[str, Any] = {
+        "campaign": campaign.id,
+        "round": round_.number,
+        "seeds": round_.seeds,
+        "probes": probed.pairs,
+        "inert": inert,
+        "spent": probed.spent + measured.spent,
+    }
+    if faults:
         return e.CandidatesRaced(
-            campaign=campaign.id,
-            round=round_.number,
-            seeds=round_.seeds,
+            **facts,
             incumbent=gate.ArmScores(tree=round_.tree),
             candidates=(),
             effects=(),
-            reason=stage.reason or raced.reason,
-            spent=raced.spent,
+            reason=f"{len(faults)} episodes gave no score, the first because: {faults[0]}",
             complete=False,
         )
     clusters = tuple(t.package for t in campaign.suite.practice)
-    outcome = gate.race(stage.arms[0], raced.arms, clusters, campaign.settings.gate)
+    outcome = gate.race(stage.arms[0], measured.arms, clusters, campaign.settings.gate)
+    ineffective = f" {len(inert)} changes showed no effect at all." if inert else ""
     return e.CandidatesRaced(
-        campaign=campaign.id,
-        round=round_.number,
-        seeds=round_.seeds,
+        **facts,
         incumbent=stage.arms[0],
         candidates=tuple(
             e.CandidateScores(candidate=c.number, arm=arm)
-            for c, arm in zip(proposed, raced.arms, strict=True)
+            for c, arm in zip(raced, measured.arms, strict=True)
         ),
         effects=outcome.effects,
-        best=proposed[outcome.best].number if outcome.best is not None else -1,
-        reason=outcome.reason,
-        spent=raced.spent or Spent(),
+        best=raced[outcome.best].number if outcome.best is not None else -1,
+        reason=outcome.reason + ineffective,
     )

@@ -9,13 +9,14 @@ from agents.models.embedded.model import EmbeddedModel
 from agents.models.errors import ModelUnavailableError
 from agents.models.store import embedded_model, load_or_train
 from contracts import events as e
+from contracts.ledger import EventStore
 from eventstore.client import LedgerClient
 from eventstore.errors import Conflict
 
 STREAM = "model/embedded"
 
 
-async def model_event(ledger: LedgerClient) -> e.ModelTrained | None:
+async def model_event(ledger: EventStore) -> e.ModelTrained | None:
     """The event that says which model this store has; None before the first use."""
     page = await ledger.read(STREAM, limit=1)
     event = e.decode(page.events[0]) if page.events else None

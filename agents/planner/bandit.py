@@ -83,5 +83,5 @@ def hints(failures: Sequence[FailureCluster]) -> dict[str, float]:
     found: dict[str, float] = {}
     for cluster in failures:
         for name in HINTS.get(cluster.kind, ()):
-            found[name] = found.get(name, 0.0) + 0.03 * cluster.share
+            found[name] = found.get(name, 0.0) + 0.08 * cluster.share
     return found

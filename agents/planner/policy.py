@@ -44,9 +44,10 @@ class Planner:
         tried = {
             _signature(branch.plan) for branch in state.archive if branch.parent == round_.tree
         }  # a harness that lost against this very head is not raced against it again
-        fresh = [draft for draft in drafts(ground, rng) if draft.signature not in tried]
+        possible = drafts(ground, rng)
+        fresh = [draft for draft in possible if draft.signature not in tried]
         failures = round_.failures or ()
-        chosen = choose(fresh, state.arms, failures, campaign.settings.gate.candidates, rng)
+        chosen = choose(fresh or possible, state.arms, failures, campaign.settings.plans, rng)
         tasks = [task.id for task in campaign.suite.practice]
         weak = [task for task, mean in zip(tasks, round_.incumbent_means, strict=False) if 0 < mean < 1]
         return [
@@ -78,6 +79,7 @@ def _plan(
         surface=draft.surface,  # type: ignore[arg-type]  # operators name surfaces of the contract only
         operator=draft.operator,
         arm=draft.arms[0],
+        ingredients=draft.arms[1:],
         change=change,
         title=draft.title,
         evidence=f"{worst.count} failed episodes of kind {worst.kind}: {worst.note}"

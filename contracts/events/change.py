@@ -24,7 +24,7 @@ class Plan(Record):
     operator: str
     """What made the plan: `perturb`, `compose`, `drop`, `graft` …"""
     arm: str
-    """What the planner's bandit credits: a surface with its most telling ingredient."""
+    """What the planner's bandit credits first: a surface with its most telling ingredient."""
     change: dict[str, Any]
     """What to do, in the operator's own terms."""
     title: str
@@ -32,6 +32,13 @@ class Plan(Record):
     root_cause: str
     risks: str
     prediction: Prediction
+    ingredients: tuple[str, ...] = ()
+    """What else is credited: the other things that the change is made of."""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Everything that is credited."""
+        return (self.arm, *self.ingredients)
 
 
 class ChangePlanned(Event):
@@ -84,6 +91,11 @@ class CandidatesRaced(Event):
     candidates: tuple[CandidateScores, ...]
     effects: tuple[float, ...]
     """Mean difference of each, in the order of `candidates`."""
+    inert: tuple[int, ...] = ()
+    """Numbers of the candidates that did not race because their episodes were, to the letter, the incumbent's
+    on every probe: whatever they change, it does not show."""
+    probes: tuple[str, ...] = ()
+    """The probes, as `task seed`."""
     best: int = -1
     """Number of the candidate that goes on; -1: none."""
     reason: str = ""

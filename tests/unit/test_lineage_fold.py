@@ -466,6 +466,8 @@ class Driver:
 def asked_for(chance: random.Random) -> CampaignSettings:
     return CampaignSettings(
         rounds=chance.randint(0, 4),
+        plans=3,
+        probes=2,
         gate=GateSettings(
             candidates=chance.randint(1, 3), race_seeds=1, confirm_seeds=2, resamples=20, alpha=0.2
         ),
@@ -631,7 +633,7 @@ def test_pause_and_resume_neither_skip_the_start_nor_wake_the_finished(finish: b
 def test_a_campaign_ends_with_its_release_check() -> None:
     """Cheap sealed tasks lower the tokens per episode: that must not make room for further rounds."""
     limits = Limits(tokens=2_600)
-    driver = begun(CampaignSettings(rounds=9, gate=SMALL, release_seeds=40, limits=limits))
+    driver = begun(CampaignSettings(rounds=9, gate=SMALL, plans=2, probes=0, release_seeds=40, limits=limits))
     answer(driver, "open")
     driver.operate(e.HeadReset(tree="better", reason="so that there is something to check"))
     driver.append(driver._open(Duty(key="", kind="")), "open")

@@ -1,0 +1,139 @@
+"""One campaign on one machine: everything is started, the campaign is followed to its end, everything is stopped."""
+
+import signal
+import time
+from pathlib import Path
+
+import anyio
+import anyio.abc
+
+from agents.cli.progress import Progress
+from agents.cli.request import CampaignUnderWay, request_campaign
+from agents.cli.supervisor import Supervisor, children
+from agents.errors import Unconfigured
+from agents.models.errors import ModelError
+from agents.process import FAILED, UNAVAILABLE, USAGE, bus_url
+from agents.tasks.suite import Suite
+from bus.connection import connect
+from bus.errors import BusError
+from bus.streams import ensure_streams
+from contracts.events import decode
+from contracts.lineage import Lineage, fold
+from contracts.settings import CampaignSettings
+from eventstore.client import LedgerClient
+from eventstore.errors import LedgerError
+
+
+class Job:
+    """One `ratchet run`."""
+
+    def __init__(
+        self, suite: Suite, settings: CampaignSettings, *, store: Path, lineage: str, bus: str, abandon: bool,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        self.suite = suite
+        self.settings = settings
+        self.store = store
+        self.lineage = lineage
+        self.bus = bus
+        self.abandon = abandon
+        self.progress = progress
+        self.error = ""
+        self.code = FAILED
+        self.interrupted = False
+        self.state = Lineage()
+
+    async def run(self, executors: int) -> None:
+        """Start everything, follow the campaign to its end, stop everything."""
+        supervisor = Supervisor(self.store, children(self.store, bus=self.bus, executors=executors))
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(supervisor.run)
+            tasks.start_soon(self._signals, tasks)
+            tasks.start_soon(self._watch, supervisor, tasks)
+            try:
+                await self._campaign()
+            except Exception as error:
+                self._explain(error)
+            tasks.cancel_scope.cancel()
+
+    def _explain(self, error: Exception) -> None:
+        if isinstance(error, CampaignUnderWay):
+            self.error, self.code = str(error), USAGE
+        elif isinstance(error, BusError | LedgerError | ModelError):
+            self.error, self.code = str(error), UNAVAILABLE
+        else:
+            raise error
+
+    async def _signals(self, tasks: anyio.abc.TaskGroup) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                self.interrupted = True
+                tasks.cancel_scope.cancel()
+                return
+
+    async def _watch(self, supervisor: Supervisor, tasks: anyio.abc.TaskGroup) -> None:
+        """End with the reason when a child cannot live: a port in use, a foreign store, no sandbox."""
+        while True:
+            await anyio.sleep(0.25)
+            self.progress.tick()
+            if fault := supervisor.fault():
+                self.error, self.code = fault, UNAVAILABLE
+                tasks.cancel_scope.cancel()
+                return
+
+    async def _campaign(self) -> None:
+        self.progress.doing("starting the bus, the ledger and the agents")
+        url = await self._url()
+        async with await connect(url, name="ratchet-run", deadline=30.0) as bus:
+            await ensure_streams(bus)
+            ledger = LedgerClient(bus)
+            self.progress.doing("reading the model from the ledger, or training it")
+            campaign, resumed = await request_campaign(
+                ledger, self.suite, self.settings, lineage=self.lineage, abandon=self.abandon
+            )
+            if resumed:
+                self.progress.say(f"resuming [bold]{campaign.id}[/] after round {campaign.rounds_done}")
+            await bus.listen("results.episode.>", self._counted)
+            await self._follow(ledger, campaign.id)
+
+    async def _url(self) -> str:
+        """The address of the bus: wait until the supervised server has written it and answers there."""
+        end = time.monotonic() + 30.0
+        while True:
+            try:
+                return bus_url(self.bus, str(self.store))
+            except Unconfigured:
+                if time.monotonic() > end:
+                    raise
+                await anyio.sleep(0.02)
+
+    async def _counted(self, _message: object) -> None:
+        self.progress.episode()
+
+    async def _follow(self, ledger: LedgerClient, campaign: str) -> None:
+        stream = f"lineage/{self.lineage}"
+        page = await ledger.read(stream)
+        while True:
+            for envelope in page.events:
+                if envelope.stream != stream or envelope.version != self.state.version + 1:
+                    continue
+                self.state = fold(self.state, envelope)
+                event = decode(envelope)
+                if getattr(event, "campaign", campaign) == campaign and envelope.correlation == campaign:
+                    self.progress.event(envelope, event, self.state)
+            if not page.more:
+                break
+            page = await ledger.read(stream, after=self.state.version)
+        if self._over(campaign):
+            return
+        async for envelope in ledger.follow(after=self.state.position):
+            if envelope.stream != stream or envelope.version != self.state.version + 1:
+                continue
+            self.state = fold(self.state, envelope)
+            self.progress.event(envelope, decode(envelope), self.state)
+            if self._over(campaign):
+                return
+
+    def _over(self, campaign: str) -> bool:
+        found = self.state.campaign
+        return found is None or found.id != campaign or found.status == "finished"
