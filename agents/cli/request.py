@@ -108,15 +108,19 @@ async def request_campaign(
             if not abandon:
                 raise CampaignUnderWay(current)
             new.append(_abandoned(state, current, actor))
+        # Event ids follow from it, so no two campaigns of a ledger may share a name.
         name = f"{suite.name}-s{settings.seed}-c{state.campaigns + 1}"
+        name = name if lineage == "main" else f"{lineage}:{name}"
         requested = e.CampaignRequested(
             campaign=name, settings=settings, suite=manifest, fingerprint=model.fingerprint
         )
         new.append(e.encode(requested, duty=f"{name}/request", index=0, actor=actor, correlation=name))
         try:
-            await ledger.append(stream, state.version, new)
+            appended = await ledger.append(stream, state.version, new)
         except Conflict:
             continue
+        if appended.repeated:
+            continue  # somebody else asked at the same time, perhaps with other settings: see what stands
         found = (await lineage_state(ledger, lineage)).campaign
         if found is None:
             raise RuntimeError("the ledger does not show the campaign that it stored")

@@ -665,7 +665,10 @@ def test_the_reserve_covers_the_release_check() -> None:
     for extra, rounds in ((-1, 0), (0, 1), (one_round - 1, 1), (one_round, 2)):
         limits = Limits(episodes=one_round + 2 * 2 * 2 + extra)
         driver = begun(
-            CampaignSettings(rounds=9, gate=SMALL, release_seeds=2, null_every=0, limits=limits), seed=extra
+            CampaignSettings(
+                rounds=9, gate=SMALL, plans=2, probes=0, release_seeds=2, null_every=0, limits=limits
+            ),
+            seed=extra,
         )
         answer(driver, "open", "finish")
         while "open" in kinds(driver) and driver.campaign.rounds_done < rounds:

@@ -1,0 +1,34 @@
+"""A lineage: one harness and everything that ever happened to it, folded from its stream of the ledger."""
+
+from contracts.lineage.evolve import evolve, fold
+from contracts.lineage.state import (
+    ARCHIVE,
+    Approval,
+    Arm,
+    Branch,
+    Campaign,
+    Candidate,
+    Lineage,
+    Release,
+    Round,
+    RoundSummary,
+    Version,
+    state_hash,
+)
+
+__all__ = [
+    "ARCHIVE",
+    "Approval",
+    "Arm",
+    "Branch",
+    "Campaign",
+    "Candidate",
+    "Lineage",
+    "Release",
+    "Round",
+    "RoundSummary",
+    "Version",
+    "evolve",
+    "fold",
+    "state_hash",
+]
