@@ -10,8 +10,8 @@ from agents.models.shared import ensure_model
 from agents.tasks.suite import Suite
 from contracts import events as e
 from contracts.envelope import NewEvent
-from contracts.lineage import Campaign, Lineage, fold
 from contracts.ledger import EventStore
+from contracts.lineage import Campaign, Lineage, fold
 from contracts.settings import CampaignSettings, SuiteManifest, TaskRef
 from contracts.tasks import GradedTask
 from eventstore import trees
