@@ -72,8 +72,9 @@ async def make_store(folder: Path) -> None:
 class History:
     """The ledger of a campaign, followed by reading its file; needs neither bus nor service."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, stream: str = STREAM) -> None:
         self.store = store
+        self.stream = stream
         self.state = Lineage()
         self.events: list[tuple[Envelope, e.Event]] = []
 
@@ -82,7 +83,9 @@ class History:
         before = len(self.events)
         try:
             with closing(open_reader(self.store)) as connection:
-                found, _ = select.events(connection, stream=STREAM, after=self.state.position, limit=1000)
+                found, _ = select.events(
+                    connection, stream=self.stream, after=self.state.position, limit=1000
+                )
         except (StoreMissing, LedgerError):
             return False
         for envelope in found:
@@ -210,11 +213,11 @@ def module(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", name, *arguments]
 
 
-def faults(store: Path) -> list[str]:
+def faults(store: Path, stream: str = STREAM) -> list[str]:
     """Everything about a store that breaks the promise that nothing is lost and nothing happens twice."""
     report = verify(store)
     found = [f"verify: {fault.reason} at {fault.position}" for fault in report.faults]
-    history = History(store)
+    history = History(store, stream)
     state, hashes = Lineage(), {0: ""}
     history.look()
     for envelope, event in history.events:

@@ -8,24 +8,29 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 import contracts
-from agents.cli.request import request_campaign
+from agents.cli.request import lineage_state, request_campaign, seed_files
 from agents.sandbox.bubblewrap import bwrap_path
-from agents.tasks.suite import load_suite
+from agents.tasks.suite import Suite, load_suite
 from agents.testing import History, Process, Running, faults, make_store, outcome, send, write_suite
 from bus import jetstream
 from bus.connection import Bus, connect
 from bus.dead import REASON, SUBJECT
 from bus.server import read_url
 from bus.streams import ensure_streams
+from contracts import events as e
+from contracts import gate
 from contracts.duties import duties
-from contracts.gate import GateSettings
+from contracts.gate import ArmScores, GateSettings
 from contracts.settings import CampaignSettings
+from eventstore import trees
 from eventstore.client import LedgerClient
+from eventstore.sqlite import SqliteStore
 
 ROLES = ("monitor", "planner", "patcher", "evaluator", "critic")
 LEASE = "0.5"
@@ -380,3 +385,100 @@ def visible(code: Path) -> list[str]:
     """What a Python process needs to see: the interpreter, the libraries, our packages; no store."""
     wanted = ["/usr", "/lib", "/lib64", "/bin", "/etc", sys.prefix, sys.base_prefix, str(code)]
     return sorted({path for path in wanted if Path(path).exists()})
+
+
+async def to_be_approved(store: SqliteStore, suite: Suite, lineage: str, seconds: float) -> str:
+    """Bring a campaign to where its only change would be kept if a person agreed; returns the change's tree."""
+    settings = CampaignSettings(
+        rounds=1, gate=GateSettings(candidates=1, race_seeds=1, confirm_seeds=2, alpha=0.5), release_seeds=1,
+        null_every=0, approve="keeps", approve_seconds=seconds,
+    )  # fmt: skip
+    ledger: Any = store
+    campaign, _ = await request_campaign(ledger, suite, settings, lineage=lineage)
+    state = await lineage_state(ledger, lineage)
+    tree = await trees.put_tree(ledger, {**seed_files(), "memory/note.md": lineage.encode()})
+    tasks = [task.package for task in campaign.suite.practice]
+    old, new = (
+        ArmScores(tree=t, scores=((score, score),) * len(tasks), episodes=4)
+        for t, score in ((state.head, 0.0), (tree, 1.0))
+    )
+    raced = ArmScores(tree=tree, scores=((1.0,),) * len(tasks), episodes=2)
+    first = ArmScores(tree=state.head, scores=((0.0,),) * len(tasks), episodes=2)
+    verdict = gate.confirm(old, new, tasks, settings.gate, key=gate.verdict_key(campaign.id, 1, tree))
+    assert verdict.decision == "keep"
+    plan = e.Plan(
+        surface="memory",
+        operator="note",
+        arm="note",
+        change={},
+        title="Add a note",
+        evidence="",
+        root_cause="",
+        risks="",
+        prediction=e.Prediction(effect=0.0),
+    )
+    of: dict[str, Any] = {"campaign": campaign.id, "round": 1}
+    steps: list[list[e.Event]] = [
+        [e.CampaignStarted(campaign=campaign.id, tree=state.head, fingerprint=campaign.fingerprint)],
+        [e.RoundOpened(**of, tree=state.head)],
+        [e.TasksExecuted(**of, seeds=("a",), incumbent=first)],
+        [e.FailuresAnalyzed(**of, failures=(), summary="all failed")],
+        [e.ChangePlanned(**of, candidate=0, parent=state.head, plan=plan)],
+        [e.ChangeProposed(**of, candidate=0, parent=state.head, tree=tree, patch="")],
+        [e.CandidatesRaced(
+            **of, seeds=("a",), incumbent=first, candidates=(e.CandidateScores(candidate=0, arm=raced),),
+            effects=(1.0,), best=0,
+        )],
+        [e.ChangeConfirmed(
+            **of, candidate=0, seeds=("b", "c"), incumbent=old, challenger=new, protected=(False,) * len(tasks),
+            verdict=verdict,
+        )],
+    ]  # fmt: skip
+    events = [
+        e.encode(event, duty=f"{campaign.id}/{step}", index=0, actor="test", correlation=campaign.id)
+        for step, found in enumerate(steps)
+        for event in found
+    ]
+    await store.append(f"lineage/{lineage}", state.version, events)
+    return tree
+
+
+def test_silence_denies_and_a_person_approves(place: Place) -> None:
+    suite = load_suite(place.suite)
+
+    async def prepare() -> str:
+        async with SqliteStore.open(place.store) as store:
+            await to_be_approved(store, suite, "main", 1.0)
+            return await to_be_approved(store, suite, "other", 3600.0)
+
+    tree = anyio.run(prepare)
+    running = serve(place)
+    silent, asked = History(place.store), History(place.store, "lineage/other")
+    until(asked, "ApprovalRequested", 20, place)
+    assert asked.state.campaign is not None
+    name = f"{asked.state.campaign.id}-1"
+    refused, words = answer(place, "approve", "something")
+    assert refused == 2
+    assert name in words
+    assert answer(place, "approve", name, "--note", "looks right")[0] == 0
+    until(silent, "CampaignFinished", 20, place)
+    until(asked, "CampaignFinished", 20, place)
+    denied = [event for _, event in silent.events if isinstance(event, e.ApprovalDenied)]
+    assert [event.by for event in denied] == ["deadline"]
+    verdict = next(event for _, event in silent.events if isinstance(event, e.ChangeReverted))
+    assert "denied by deadline" in verdict.reason
+    assert "would have kept" in verdict.reason
+    assert silent.count("ChangeKept") == 0
+    assert asked.count("ApprovalGranted") == asked.count("ChangeKept") == 1
+    assert asked.state.head == tree
+    refused, words = answer(place, "approve", name)
+    assert refused == 2
+    assert "nothing waits" in words
+    assert faults(place.store) == faults(place.store, "lineage/other") == []
+    stop(running)
+
+
+def answer(place: Place, *words: str) -> tuple[int, str]:
+    """A command about the lineage `other`, as a person gives it; its exit code and what it said."""
+    running = place.start(RATCHET, *words, "--lineage", "other", "--store", str(place.store))
+    return wait(running, 20, place), running.log.read_text()
