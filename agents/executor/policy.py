@@ -44,12 +44,14 @@ class Executor:
     async def episode(self, work: Job) -> bytes:
         """The handler of `jobs.episode`."""
         job = msgspec.msgpack.decode(work.data, type=EpisodeJob)
-        with traces.span("execute_episode", job.traceparent, **{"ratchet.task": job.task_id}):
+        with traces.span("execute_episode", job.traceparent, **{"ratchet.task": job.task_id}) as span:
             if self.model is None:
                 self.model = await load_model(self.desk.ledger)
             if self.model.fingerprint != job.fingerprint:
                 raise JobFailed(str(ModelMismatch(job.fingerprint, self.model.fingerprint)))
-            return msgspec.msgpack.encode(await self.run(job, self.model))
+            result = await self.run(job, self.model)
+            span.set_attribute("ratchet.seconds", result.seconds)  # without the queue and the ledger
+            return msgspec.msgpack.encode(result)
 
     async def run(self, job: EpisodeJob, model: Model) -> EpisodeResult:
         """Run a job; the model and the sandbox work in a thread, so that heartbeats go on."""

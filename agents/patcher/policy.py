@@ -6,6 +6,7 @@ import anyio
 
 from agents.patcher.changes import CannotApply, CannotCompile, apply_change, check_compiles
 from agents.work import LineageWork as Work
+from bus import traces
 from contracts import events as e
 from contracts.envelope import blob_hash, tree_bytes
 from eventstore.trees import diff_file
@@ -35,7 +36,8 @@ class Patcher:
         digest = blob_hash(tree_bytes({path: blob_hash(data) for path, data in tree.items()}))
         if digest == work.round.tree or digest in others:
             return [self._rejected(work, "duplicate", "the change comes to nothing new")]
-        fault = await anyio.to_thread.run_sync(self.check_starts, tree)
+        with traces.span("check_starts"):
+            fault = await anyio.to_thread.run_sync(self.check_starts, tree)
         if fault is not None:
             return [self._rejected(work, "start", fault)]
         stored = await work.desk.put_tree(tree)
