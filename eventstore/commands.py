@@ -28,8 +28,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 USAGE, UNAVAILABLE, BROKEN = 2, 3, 4
 
 
-class LedgerGroup(click.Group):
-    """A group whose commands end with a sentence and an exit code when the ledger refuses."""
+class LedgerCommand(click.Command):
+    """A command that ends with a sentence and an exit code when the ledger refuses, whichever group lends it."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -70,6 +70,12 @@ def store_option(command: F) -> F:
 def json_option(command: F) -> F:
     """The option that asks for JSON."""
     return click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")(command)
+
+
+class LedgerGroup(click.Group):
+    """A group of such commands."""
+
+    command_class = LedgerCommand
 
 
 @click.group(cls=LedgerGroup, context_settings={"help_option_names": ["-h", "--help"]})
