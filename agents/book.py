@@ -23,9 +23,10 @@ class Book(Generic[S]):
         state = self.states.get(stream, self.category.empty)
         if stream in self.forgotten or envelope.version <= state.version:
             return
+        if not envelope.sound:
+            self.stale.add(stream)
+            return
         try:
-            if not envelope.sound:
-                raise ValueError("the hash does not fit")
             self.states[stream] = self.category.fold(state, envelope)
         except ValueError:
             self.stale.add(stream)

@@ -1,13 +1,23 @@
 """How a role becomes a process: one line in its `__main__`."""
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
 import click
 
 from agents.process import agent_command
-from agents.work import Policy
+from agents.work import Desk, Policy
 
 
-async def run_policy(policy: Policy, url: str, *, slots: int = 2) -> None:
-    """Join the bus and serve a policy on the lineages until cancelled."""
+async def run_policy(
+    policy: Policy,
+    url: str,
+    *,
+    slots: int = 2,
+    beside: Callable[[Desk], Coroutine[Any, Any, None]] | None = None,
+) -> None:
+    """Join the bus and serve a policy on the lineages until cancelled, with something running `beside` it."""
     from agents.categories import LINEAGES
     from agents.runner import Runner, instance_name
     from agents.work import desk_for
@@ -17,7 +27,11 @@ async def run_policy(policy: Policy, url: str, *, slots: int = 2) -> None:
     instance = instance_name(policy.role)
     async with await connect(url, name=instance) as bus:
         await ensure_streams(bus)
-        await Runner(policy, desk_for(bus, policy.role, instance), LINEAGES, slots=slots).run()
+        desk = desk_for(bus, policy.role, instance)
+        async with anyio.create_task_group() as tasks:
+            if beside is not None:
+                tasks.start_soon(beside, desk)
+            await Runner(policy, desk, LINEAGES, slots=slots).run()
 
 
 def policy_command(policy: Policy, doc: str, *, slots: int = 2) -> click.Command:

@@ -2,10 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from agents.cli.common import FAILED, INTERRUPTED, UNAVAILABLE, USAGE, fail, json_option, store_option
+from contracts.jobs import EpisodeJob, EpisodeResult
+from contracts.tasks import GradedTask
+
+if TYPE_CHECKING:
+    from agents.cli.harness import Chosen
 
 
 @click.command()
@@ -45,74 +51,74 @@ def solve(
     """  # fmt: skip
     import shlex
 
-    import msgspec
-
     from agents.cli.harness import HarnessUnknown, choose
-    from agents.executor.local import LocalExecutors
     from agents.executor.patch import patch_of
-    from agents.models.store import embedded_model
     from agents.sandbox import SandboxFault, SandboxUnavailable
     from agents.tasks.errors import TaskError
-    from agents.tasks.load import load_bare, load_task, task_digest
-    from contracts.chat import Usage
-    from contracts.jobs import EpisodeJob
-    from contracts.statistics import derive_seed
+    from agents.tasks.load import load_visible
     from eventstore.errors import LedgerError
 
     try:
-        full = (directory / "task.toml").exists()
-        graded = load_task(directory) if full else load_bare(directory, shlex.split(command) or None)
+        graded = load_visible(directory, shlex.split(command) or None)
         chosen = choose(store, harness, lineage)
     except (TaskError, HarnessUnknown, LedgerError) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
-    # Whatever hidden tests there are stay on the disk: the visible ones grade.
-    visible = msgspec.structs.replace(graded, hidden={}, hidden_tests=graded.task.tests, digest="")
-    visible = msgspec.structs.replace(visible, digest=task_digest(visible))
-    fingerprint = embedded_model(chosen.counts).fingerprint
-    usage, solved, best, made = Usage(), False, None, 0
     try:
-        with LocalExecutors(
-            chosen.counts, chosen.files, {visible.digest: visible}, processes=1, unsafe=no_sandbox
-        ) as pool:
-            for attempt in range(1, attempts + 1):
-                job = EpisodeJob(
-                    task=visible.digest, task_id=visible.task.id, tree=chosen.tree,
-                    seed=derive_seed("solve", seed, attempt), fingerprint=fingerprint, transcript=True,
-                )  # fmt: skip
-                result = next(iter(pool.run([job])))
-                usage += result.usage
-                made = attempt
-                if best is None or result.score > best.score:
-                    best = result
-                if result.visible_passed:
-                    solved = True
-                    break
-                if not as_json:
-                    click.echo(f"attempt {attempt}: {result.outcome}, score {result.score:.2f}", err=True)
+        results = _attempts(graded, chosen, attempts, seed, unsafe=no_sandbox, quiet=as_json)
     except KeyboardInterrupt:
         fail("interrupted; nothing was changed", code=INTERRUPTED, as_json=as_json)
     except SandboxUnavailable as error:
         fail(str(error), code=UNAVAILABLE, kind="SandboxUnavailable", as_json=as_json)
     except SandboxFault as error:
         fail(f"the infrastructure failed: {error}", code=FAILED, as_json=as_json)
-    files = best.files if best is not None and (solved or best.score > 0) else {}
-    patch = patch_of(visible.task, files)
+    solved = results[-1].visible_passed
+    best = results[-1] if solved else max(results, key=lambda result: result.score)
+    files = best.files if solved or best.score > 0 else {}
+    patch = patch_of(graded.task, files)
     if apply_ and solved:
-        root = directory / "workspace" if full else directory
+        root = directory / "workspace" if (directory / "task.toml").exists() else directory
         for path, text in files.items():
             (root / path).write_text(text)
-    facts = {
-        "task": visible.task.id, "solved": solved, "visible_passed": solved, "patch": patch, "attempts": made,
-        "cost": usage.cost,
-    }  # fmt: skip
     if as_json:
+        facts = {
+            "task": graded.task.id, "solved": solved, "visible_passed": solved, "patch": patch,
+            "attempts": len(results), "cost": sum(result.usage.cost for result in results),
+        }  # fmt: skip
         click.echo(json.dumps(facts))
     else:
         if patch:
             click.echo(patch)
+        outcome = "solved" if solved else "not solved"
         applied = "; applied" if apply_ and solved else ""
-        click.echo(
-            f"{visible.task.id}: {'solved' if solved else 'not solved'} after {made} attempts{applied}",
-            err=True,
-        )
+        click.echo(f"{graded.task.id}: {outcome} after {len(results)} attempts{applied}", err=True)
     raise SystemExit(0 if solved else FAILED)
+
+
+def _attempts(
+    graded: GradedTask, chosen: "Chosen", attempts: int, seed: int, *, unsafe: bool, quiet: bool
+) -> list[EpisodeResult]:
+    """Episodes until the visible tests pass, at least one."""
+    from agents.executor.local import LocalExecutors
+    from agents.models.store import embedded_model
+    from contracts.statistics import derive_seed
+
+    fingerprint = embedded_model(chosen.counts).fingerprint
+    results: list[EpisodeResult] = []
+    known = {graded.digest: graded}
+    with LocalExecutors(chosen.counts, chosen.files, known, processes=1, unsafe=unsafe) as pool:
+        for attempt in range(1, attempts + 1):
+            job = EpisodeJob(
+                task=graded.digest,
+                task_id=graded.task.id,
+                tree=chosen.tree,
+                seed=derive_seed("solve", seed, attempt),
+                fingerprint=fingerprint,
+                transcript=True,
+            )
+            result = next(iter(pool.run([job])))
+            results.append(result)
+            if result.visible_passed:
+                break
+            if not quiet:
+                click.echo(f"attempt {attempt}: {result.outcome}, score {result.score:.2f}", err=True)
+    return results

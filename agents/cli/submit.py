@@ -46,18 +46,15 @@ def submit(
     from agents.errors import Unconfigured
     from agents.process import bus_url
     from agents.tasks.errors import TaskError
-    from agents.tasks.load import load_bare, load_task, task_digest
+    from agents.tasks.load import load_visible
     from bus.errors import BusError
     from eventstore.errors import LedgerError
 
     try:
-        full = (directory / "task.toml").exists()
-        graded = load_task(directory) if full else load_bare(directory, shlex.split(command) or None)
+        visible = load_visible(directory, shlex.split(command) or None)
         url = bus_url(bus, str(store))
     except (TaskError, Unconfigured) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
-    visible = msgspec.structs.replace(graded, hidden={}, hidden_tests=graded.task.tests, digest="")
-    visible = msgspec.structs.replace(visible, digest=task_digest(visible))
     name = f"{visible.task.id}-{uuid.uuid4().hex[:8]}"
     submitted = e.TaskSubmitted(task=name, name=visible.task.id, blob="", lineage=lineage, attempts=attempts)
     try:

@@ -62,7 +62,8 @@ def choose(
 
     def value(draft: Draft) -> float:
         nudge = sum(nudges.get(name, 0.0) for name in draft.arms)
-        return sum(drawn[name] for name in draft.arms) / len(draft.arms) + nudge + rng.gauss(0, 0.01)
+        worth = sum(drawn[name] for name in draft.arms) / len(draft.arms) + nudge + rng.gauss(0, 0.01)
+        return worth * activity(draft, arms) if worth > 0 else worth
 
     ranked = sorted(drafts, key=value, reverse=True)
     chosen: list[Draft] = []
@@ -71,6 +72,18 @@ def choose(
             chosen.append(draft)
     chosen += [draft for draft in ranked if draft not in chosen][: count - len(chosen)]
     return [(draft, expected(draft, arms)) for draft in chosen]
+
+
+def activity(draft: Draft, arms: Mapping[str, Arm]) -> float:
+    """The chance that a draft does anything at all, from how often its ingredients did: in (0, 1].
+
+    A rule acts only when its moment comes and its predicate holds, so the chances are multiplied.
+    """
+    chance = 1.0
+    for name in draft.arms:
+        arm = arms.get(name, Arm())
+        chance *= (arm.raced + 2) / (arm.raced + arm.inert + 2)
+    return chance
 
 
 def expected(draft: Draft, arms: Mapping[str, Arm]) -> float:

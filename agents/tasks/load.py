@@ -26,10 +26,16 @@ DEFAULT_INSTRUCTION = "Some tests of this project fail. Find the mistake and men
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def load_task(directory: Path, *, budget: Budget = Budget()) -> GradedTask:  # noqa: B008  # a frozen record
+def load_task(
+    directory: Path,
+    *,
+    budget: Budget = Budget(),  # noqa: B008  # a frozen record
+    hidden: bool = True,
+) -> GradedTask:
     """Load a task in the full form: task.toml, workspace/, and, if there are hidden tests, tests/.
 
-    `budget` holds where task.toml says nothing else. Raises `TaskError`, which names the task and the file.
+    `budget` holds where task.toml says nothing else. Without `hidden` the hidden tests are not even read, and the
+    visible ones grade. Raises `TaskError`, which names the task and the file.
     """
     _check_directory(directory)
     name = directory.resolve().name
@@ -47,7 +53,8 @@ def load_task(directory: Path, *, budget: Budget = Budget()) -> GradedTask:  # n
         raise MissingFileError(
             "is missing or empty. Put the files there that the agent gets.", task=task_id, path="workspace"
         )
-    hidden = {f"tests/{path}": text for path, text in _read_folder(directory, "tests", task=task_id).items()}
+    graders = _read_folder(directory, "tests", task=task_id) if hidden else {}
+    laid = {f"tests/{path}": text for path, text in graders.items()}
     tests = read_spec(TestSpec(), described.tests, "tests", task=task_id, shown=DESCRIPTION)
     tests = _runnable(tests, files, task=task_id)
     task = Task(
@@ -59,7 +66,18 @@ def load_task(directory: Path, *, budget: Budget = Budget()) -> GradedTask:  # n
         tests=tests,
         budget=merge_budget(budget, described.budget, task=task_id, shown=DESCRIPTION),
     )
-    return _identified(task, hidden, _hidden_spec(described, tests, files, hidden, task=task_id))
+    spec = _hidden_spec(described, tests, files, laid, task=task_id) if hidden else tests
+    return _identified(task, laid, spec)
+
+
+def load_visible(directory: Path, command: Sequence[str] | None = None) -> GradedTask:
+    """Load a user's task for solving: a task directory or a bare project, whose visible tests grade.
+
+    Raises `TaskError`, which names the task and the file.
+    """
+    if (directory / DESCRIPTION).exists():
+        return load_task(directory, hidden=False)
+    return load_bare(directory, command)
 
 
 def load_bare(directory: Path, command: Sequence[str] | None = None) -> GradedTask:

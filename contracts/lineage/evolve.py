@@ -217,7 +217,7 @@ def _(event: e.CandidatesRaced, state: Lineage, _envelope: Envelope) -> Lineage:
     for number in event.inert:
         round_ = msgspec.structs.replace(round_, candidates=_candidates(round_, number, status="inert"))
         candidate = next(c for c in round_.candidates if c.number == number)
-        state = _archived(state, round_, candidate, 0.0)
+        state = _credit(_archived(state, round_, candidate, 0.0), candidate.plan, inert=1)
     fault = "" if event.complete else event.reason or "the candidates could not be measured"
     return _replace_round(
         state,

@@ -88,6 +88,8 @@ class Arm(Record):
     """What a kind of change has yielded so far: the planner's bandit."""
 
     planned: int = 0
+    inert: int = 0
+    """How many of them did nothing at all."""
     raced: int = 0
     effect: float = 0.0
     """Sum of the differences seen in races."""

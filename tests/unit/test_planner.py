@@ -304,7 +304,7 @@ def test_a_hint_weighs_as_much_as_its_share_of_the_failures() -> None:
     assert set(weights) == set(HINTS["broke_a_test"])
     assert weights["predicate:broke_some"] == pytest.approx(0.04)
     both = hints([cluster("repeated_itself", 0.5), cluster("repeated_itself", 0.5)])
-    assert both["predicate:repeated"] == pytest.approx(0.03)
+    assert both["predicate:repeated"] == pytest.approx(0.08)
 
 
 def test_the_chosen_differ_in_their_leading_ingredient_as_long_as_there_are_enough() -> None:
