@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from agents.testing import History, Running, write_suite
-from bus import connect, respond
+from bus import connect, logs, respond
 from bus.testing import running_bus
 from contracts.record import Record
 
@@ -151,8 +151,10 @@ def overhead_ms(start: float, end: float, busy: Sequence[Interval]) -> float:
 
 def round_windows(history: History) -> dict[int, Interval]:
     """Round → from its opening to the next one's (of the last: to the campaign's next event)."""
-    opened = {event.round: i for i, (e, event) in enumerate(history.events) if e.type == "RoundOpened"}  # type: ignore[union-attr]
-    closed = {event.round: i for i, (e, event) in enumerate(history.events) if e.type == "RoundClosed"}  # type: ignore[union-attr]
+    opened, closed = (
+        {getattr(event, "round", 0): i for i, (envelope, event) in enumerate(history.events) if envelope.type == kind}
+        for kind in ("RoundOpened", "RoundClosed")
+    )  # fmt: skip
     return {
         number: (history.events[index][0].at, history.events[closed[number] + 1][0].at)
         for number, index in opened.items()
@@ -212,6 +214,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    logs.configure("benchmark")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         before = peers(folder / "before")
@@ -223,13 +226,17 @@ def main() -> None:
         return
     for when in ("before", "after"):
         print(f"{when}: fsync {found[when]['fsync_ms']} ms, request and reply {found[when]['request_ms']} ms")
-    print(f"{found['rounds']} rounds, {found['events']} events, {found['episodes_per_round']} episodes a round")
+    print(
+        f"{found['rounds']} rounds, {found['events']} events, {found['episodes_per_round']} episodes a round"
+    )
     print(f"{'':22}{'a round':>8}{'median':>9}{'p90':>9}{'of a round':>12}   (milliseconds)")
     for kind, row in found["duties"].items():
         print(f"{kind:22}{row['per_round']:>8}{row['median']:>9}{row['p90']:>9}{row['of_a_round']:>12}")
     for kind in ("overhead_ms", "wall_ms"):
         print(f"{kind.removesuffix('_ms'):30}{found[kind]['median']:>9}{found[kind]['p90']:>9}")
-    print(f"last tenth of the rounds over rounds {EARLY.start} to {EARLY.stop - 1}: {found['late_over_early']}")
+    print(
+        f"last tenth of the rounds over rounds {EARLY.start} to {EARLY.stop - 1}: {found['late_over_early']}"
+    )
 
 
 if __name__ == "__main__":
