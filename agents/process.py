@@ -38,23 +38,33 @@ def agent_command(role: str, serve: "Callable[[str, str], Awaitable[None]]", doc
     )
     def command(bus: str, store: str) -> None:
         from bus import logs, traces
-        from bus.errors import BusError
-        from eventstore.errors import LedgerError
 
         logs.configure(role)
         traces.configure(role)
         try:
             anyio.run(_until_signal, serve, bus_url(bus, store), store)
-        except Unconfigured as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(USAGE)
-        except (BusError, LedgerError) as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(UNAVAILABLE)
+        except Exception as error:
+            told = _foreseen(error)
+            if told is None:
+                raise
+            click.echo(f"Error: {told}", err=True)
+            sys.exit(USAGE if isinstance(told, Unconfigured) else UNAVAILABLE)
         finally:
             traces.shutdown()
 
     return command
+
+
+def _foreseen(error: Exception) -> Exception | None:
+    """The fault that its own words explain, out of the groups that tasks put around it; None if it is another."""
+    from agents.sandbox.errors import SandboxUnavailable
+    from bus.errors import BusError
+    from eventstore.errors import LedgerError
+
+    if isinstance(error, ExceptionGroup):
+        found = [_foreseen(inner) for inner in error.exceptions]
+        return found[0] if all(found) else None
+    return error if isinstance(error, Unconfigured | BusError | LedgerError | SandboxUnavailable) else None
 
 
 async def _until_signal(serve: "Callable[[str, str], Awaitable[None]]", url: str, store: str) -> None:

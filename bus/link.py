@@ -124,6 +124,7 @@ class Link:
         finally:
             refused.cancel()
             if not done:
+                self.closing = True  # else the client that is dropped would be replaced by another, for ever
                 connecting.cancel()
                 await asyncio.wait({connecting})
                 await self._drop_client()

@@ -76,7 +76,11 @@ class Supervisor:
         """The child that keeps dying at once, with the end of its log; empty when all is well."""
         for name, count in self.failures.items():
             if count >= len(BACKOFF) - 2:
-                return f"{name} keeps dying; the end of its log {self.log_file(name)}:\n{self._tail(name)}"
+                tail = self._tail(name)
+                last = tail.rpartition("\n")[2]
+                if last.lower().startswith("error: "):  # it said itself what is wrong
+                    return f"{name} cannot run: {last[7:]}"
+                return f"{name} keeps dying; the end of its log {self.log_file(name)}:\n{tail}"
         return ""
 
     def ending(self) -> bool:

@@ -25,6 +25,10 @@ class SandboxUnavailable(SandboxError):
         self.reason = reason
         super().__init__(f"No sandbox can be made here: {reason} {REMEDY}")
 
+    def __reduce__(self) -> tuple[type["SandboxUnavailable"], tuple[str]]:
+        """How it goes from one process to another: made again from its reason."""
+        return type(self), (self.reason,)
+
 
 class SandboxFault(SandboxError):
     """Raised when the infrastructure failed a run: the wall clock ran out, or the sandbox died twice. Try again."""
