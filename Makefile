@@ -32,6 +32,9 @@ check: $(STAMP)  ## Lint and type-check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+bench: $(STAMP)  ## Measure: every benchmark in its short form
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
 format: $(STAMP)  ## Format and apply safe fixes
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .

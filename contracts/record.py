@@ -1,4 +1,4 @@
-"""The base of every record: frozen, keyword-only, and strict about what it does not know."""
+"""The base of every record: frozen and keyword-only; fields that a reader does not know are passed over."""
 
 from typing import Any, dataclass_transform
 

@@ -132,18 +132,8 @@ def describe(event: e.Event, state: Lineage) -> Sequence[str]:
         lines.append(f"[bold]round {event.round}[/]  the head scores {sum(flat) / len(flat):.3f}")
     elif isinstance(event, e.FailuresAnalyzed):
         lines.append(f"  [dim]critic:[/] {event.summary}")
-    elif isinstance(event, e.ChangePlanned):
-        lines.append(f"  [dim]plan {event.candidate + 1}:[/] {event.plan.title}")
-    elif isinstance(event, e.ChangeRejected):
-        lines.append(
-            f"  [dim]plan {event.candidate + 1} rejected ({event.stage}):[/] {event.reason.splitlines()[0]}"
-        )
     elif isinstance(event, e.CandidatesRaced):
-        raced = ", ".join(
-            f"{scores.candidate + 1}: {effect:+.3f}"
-            for scores, effect in zip(event.candidates, event.effects, strict=True)
-        )
-        lines.append(f"  [dim]race:[/] {raced or event.reason}")
+        lines += _race(event, state)
     elif isinstance(event, e.ChangeConfirmed):
         v = event.verdict
         lines.append(
@@ -171,6 +161,21 @@ def describe(event: e.Event, state: Lineage) -> Sequence[str]:
         lines.append(f"[bold]{event.campaign} is finished:[/] {event.reason}")
     elif isinstance(event, e.HeadReset):
         lines.append(f"[bold]the head was reset[/] to {event.tree[:12]}: {event.reason}")
+    return lines
+
+
+def _race(event: e.CandidatesRaced, state: Lineage) -> list[str]:
+    """What was raced with what effect, and what did not get that far."""
+    round_ = state.campaign.round if state.campaign else None
+    candidates = round_.candidates if round_ else ()
+    titles = {candidate.number: candidate.plan.title for candidate in candidates}
+    rejected = sum(candidate.status == "rejected" for candidate in candidates)
+    lines = [
+        f"  [dim]planner:[/] {len(candidates)} changes planned, {rejected} rejected, {len(event.inert)} inert"
+    ]
+    ranked = sorted(zip(event.effects, event.candidates, strict=True), key=lambda pair: -pair[0])
+    for effect, scores in ranked:
+        lines.append(f"  [dim]race:[/] {effect:+.3f}  {titles.get(scores.candidate, '')}")
     return lines
 
 

@@ -14,25 +14,15 @@ NOISE = 0.05
 """Standard deviation of one race's measured effect."""
 
 HINTS: Mapping[str, tuple[str, ...]] = {
-    "repeated_itself": (
-        "predicate:repeated",
-        "predicate:same_line",
-        "decoding:frequency_penalty",
-        "decoding:presence_penalty",
-    ),
-    "off_the_trace": (
-        "action:show_lines",
-        "action:show_traces",
-        "predicate:off_trace",
-        "decoding:temperature",
-    ),
-    "broke_a_test": ("predicate:broke_some", "moment:broke"),
-    "fixed_some": ("action:keep", "action:show_places", "predicate:fixed_some"),
-    "overfitted": ("predicate:few_failing", "action:tell"),
-    "spent_all": ("predicate:useless_in_a_row", "action:discard"),
+    "repeated_itself": ("action:discard", "decoding:frequency_penalty", "decoding:presence_penalty"),
+    "off_the_trace": ("action:show_lines", "action:show_traces", "decoding:temperature"),
+    "broke_a_test": ("action:show_errors", "action:show_places"),
+    "fixed_some": ("action:keep", "action:show_places"),
+    "overfitted": ("action:tell",),
+    "spent_all": ("action:discard", "action:forget"),
 }
-"""What a kind of failure points at. Ingredients only, and never all that a rule is made of: which of them belong
-together is for the races to find."""
+"""What a kind of failure points at: single ingredients, and never when or under which condition they help. That is
+for the races to find."""
 
 
 def posterior(arm: Arm | None) -> tuple[float, float]:
@@ -61,7 +51,7 @@ def choose(
     nudges = hints(failures)
 
     def value(draft: Draft) -> float:
-        nudge = sum(nudges.get(name, 0.0) for name in draft.arms)
+        nudge = max(nudges.get(name, 0.0) for name in draft.arms)
         worth = sum(drawn[name] for name in draft.arms) / len(draft.arms) + nudge + rng.gauss(0, 0.01)
         return worth * activity(draft, arms) if worth > 0 else worth
 

@@ -105,7 +105,11 @@ def compose(ground: Ground, rng: random.Random) -> Draft | None:
     if not grammar.predicates or not grammar.actions:
         return None
     moment = rng.choice(MOMENTS)
-    predicate, action = rng.choice(grammar.predicates), rng.choice(grammar.actions)
+    conditions = [p for p in grammar.predicates if p.name != "always"]
+    plain = [p for p in grammar.predicates if p.name == "always"]
+    # Half of all rules have no condition: of two rules the simpler is tried first.
+    predicate = rng.choice(plain if plain and (not conditions or rng.random() < 0.5) else conditions)
+    action = rng.choice(grammar.actions)
     when, then = predicate.draw(rng), action.draw(rng)
     return Draft(
         surface="rule",
