@@ -2,7 +2,6 @@
 
 from contracts.lineage import Campaign, Lineage, Round
 from contracts.record import Record
-from contracts.settings import Spent
 
 
 class Duty(Record):
@@ -125,21 +124,14 @@ def null_episodes(campaign: Campaign, number: int) -> int:
 
 def stop_reason(campaign: Campaign, now: float) -> str | None:
     """Why no further round may begin; None if one may."""
-    settings, spent, limits = campaign.settings, campaign.spent, campaign.settings.limits
+    settings, limits = campaign.settings, campaign.settings.limits
     if campaign.rounds_done >= settings.rounds:
         return f"all {settings.rounds} rounds are done"
     need = round_episodes(campaign) + null_episodes(campaign, campaign.rounds_done + 1)
     reserve = release_episodes(campaign)
-    if limits.episodes and spent.episodes + need + reserve > limits.episodes:
-        return (
-            f"the budget of {limits.episodes} episodes does not cover a further round "
-            f"({spent.episodes} spent, {need} for a round, {reserve} kept for the release check)"
-        )
-    each = _per_episode(spent)
-    if limits.tokens and spent.tokens + each[0] * (need + reserve) > limits.tokens:
-        return f"the budget of {limits.tokens} tokens does not cover a further round ({spent.tokens} spent)"
-    if limits.cost and spent.cost + each[1] * (need + reserve) > limits.cost:
-        return f"the budget of ${limits.cost:g} does not cover a further round (${spent.cost:.2f} spent)"
+    short = _short(campaign, need + reserve)
+    if short:
+        return f"{short} a further round ({need} episodes, and {reserve} kept for the release check)"
     if limits.seconds:
         elapsed = now - campaign.started_at
         each_round = elapsed / campaign.rounds_done if campaign.rounds_done else 0.0
@@ -151,7 +143,24 @@ def stop_reason(campaign: Campaign, now: float) -> str | None:
     return None
 
 
-def _per_episode(spent: Spent) -> tuple[float, float]:
-    if not spent.episodes:
-        return (0.0, 0.0)
-    return (spent.tokens / spent.episodes, spent.cost / spent.episodes)
+def stage_fault(campaign: Campaign, stage: str, episodes: int) -> str:
+    """Why a stage of a round may not begin; empty if it may.
+
+    What an episode costs is known only once some have run: a round that was opened in good faith may turn out too
+    dear, the first one above all. It is then left inconclusive instead of overdrawing the budget.
+    """
+    short = _short(campaign, episodes + release_episodes(campaign))
+    return f"{short} {stage} ({episodes} episodes)" if short else ""
+
+
+def _short(campaign: Campaign, episodes: int) -> str:
+    """Which budget does not cover so many more episodes, at what an episode has cost so far; empty if all do."""
+    spent, limits = campaign.spent, campaign.settings.limits
+    share = episodes / spent.episodes if spent.episodes else 0.0
+    if limits.episodes and spent.episodes + episodes > limits.episodes:
+        return f"with {spent.episodes} spent, the budget of {limits.episodes} episodes does not cover"
+    if limits.tokens and spent.tokens * (1 + share) > limits.tokens:
+        return f"with {spent.tokens} spent, the budget of {limits.tokens} tokens does not cover"
+    if limits.cost and spent.cost * (1 + share) > limits.cost:
+        return f"with ${spent.cost:.2f} spent, the budget of ${limits.cost:g} does not cover"
+    return ""

@@ -192,7 +192,7 @@ def _report(store: Path, lineage: str, *, as_json: bool) -> None:
 
 def _claim(store: Path, *, as_json: bool) -> IO[str]:
     """Take the store for this run, making it where there is none; the lock ends with the process, in any case."""
-    from eventstore.errors import LedgerError, StoreMissing
+    from eventstore.errors import LedgerError, StoreLocked, StoreMissing
     from eventstore.sqlite import SqliteStore
 
     try:
@@ -203,7 +203,7 @@ def _claim(store: Path, *, as_json: bool) -> IO[str]:
         fail(reason, code=USAGE, kind="store", as_json=as_json)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        SqliteStore.read_only(store).close()
+        SqliteStore.open(store).close()
     except BlockingIOError:
         lock.seek(0)
         fail(
@@ -211,8 +211,8 @@ def _claim(store: Path, *, as_json: bool) -> IO[str]:
             "shows how far it is. Wait for it, interrupt it, or name another folder with --store",
             code=UNAVAILABLE, kind="store_in_use", as_json=as_json,
         )  # fmt: skip
-    except StoreMissing:
-        pass
+    except (StoreMissing, StoreLocked):
+        pass  # it is made; the service of a run that was killed is about to end
     except LedgerError as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
     lock.truncate(0)

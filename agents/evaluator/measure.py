@@ -45,9 +45,14 @@ class Measured:
     @property
     def reason(self) -> str:
         """What went wrong, in a sentence."""
-        if not self.faults:
-            return ""
-        return f"{len(self.faults)} episodes gave no score, the first because: {self.faults[0]}"
+        return faults_reason(self.faults)
+
+
+def faults_reason(faults: Sequence[str]) -> str:
+    """Why scores could not be had, in a sentence; empty when they could."""
+    if len(faults) <= 1:
+        return faults[0] if faults else ""
+    return f"{len(faults)} episodes gave no score, the first because: {faults[0]}"
 
 
 def stage_seeds(campaign: Campaign, stage: str, count: int) -> tuple[str, ...]:

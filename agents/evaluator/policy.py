@@ -6,13 +6,13 @@ from typing import Any
 import anyio
 import msgspec
 
-from agents.evaluator.measure import Arm, Measured, mean_signs, measure, stage_seeds
+from agents.evaluator.measure import Arm, Measured, faults_reason, mean_signs, measure, stage_seeds
 from agents.evaluator.probe import Probed, probe
 from agents.evaluator.resampling import Workers
 from agents.work import LineageWork as Work
 from contracts import events as e
 from contracts import gate
-from contracts.duties import approval_needed
+from contracts.duties import approval_needed, stage_fault
 from contracts.gate import Verdict
 from contracts.lineage import Candidate, Round
 from contracts.statistics import cluster_interval, derive_seed
@@ -52,6 +52,10 @@ class Evaluator:
         stage = await measure(work.desk, campaign, [Arm(tree=round_.tree)], round_.seeds, transcript=True)
         if not stage.complete:
             return [_raced(work, [], stage, Measured(arms=()), Probed())]
+        arms = min(len(proposed), settings.gate.candidates)
+        episodes = len(proposed) * settings.probes + arms * len(stage.results[0]) * len(round_.seeds)
+        if short := stage_fault(campaign, "the race", episodes):
+            return [_raced(work, [], stage, Measured(arms=()), Probed(faults=(short,)))]
         trees = [c.tree for c in proposed]
         probed = await probe(work.desk, campaign, stage.results[0], trees, settings.probes)
         alive = [c for c in proposed if c.tree not in probed.inert][: settings.gate.candidates]
@@ -66,7 +70,11 @@ class Evaluator:
         best = next(c for c in round_.candidates if c.number == round_.best)
         seeds = stage_seeds(campaign, f"confirm/{round_.number}", settings.confirm_seeds)
         arms = [Arm(tree=round_.tree), Arm(tree=best.tree)]
-        measured = await measure(work.desk, campaign, arms, seeds)
+        short = stage_fault(campaign, "the confirmation", 2 * len(seeds) * len(campaign.suite.practice))
+        if short:
+            measured = Measured(arms=(), faults=(short,))
+        else:
+            measured = await measure(work.desk, campaign, arms, seeds)
         protected = tuple(mean >= settings.protected_at for mean in round_.incumbent_means)
         if measured.complete:
             key = gate.verdict_key(campaign.id, round_.number, best.tree)
@@ -251,7 +259,7 @@ def _raced(
             incumbent=gate.ArmScores(tree=round_.tree),
             candidates=(),
             effects=(),
-            reason=f"{len(faults)} episodes gave no score, the first because: {faults[0]}",
+            reason=faults_reason(faults),
             complete=False,
         )
     clusters = tuple(t.package for t in campaign.suite.practice)

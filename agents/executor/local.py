@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from multiprocessing import get_context
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,7 @@ def _begin(
     counts: bytes, tree: Mapping[str, bytes], tasks: Mapping[str, GradedTask], unsafe: bool, parent: int
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if os.getppid() != parent:
         os._exit(1)
     _Worker.model = embedded_model(counts)
@@ -48,6 +50,19 @@ def _episode(job: EpisodeJob) -> EpisodeResult:
             if attempt == _TRIES - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No Ctrl-C while a process may be starting: it would be left half made, and complain.
+
+    The process inherits this, so that one that a terminal sends to all of them does not end it midway.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class LocalExecutors:
@@ -87,7 +102,8 @@ class LocalExecutors:
         """Results as they come, in no order. Raises what an episode raised."""
         waiting: set[Future[EpisodeResult]] = set()
         for job in jobs:
-            waiting.add(self._pool.submit(_episode, job))
+            with _undisturbed():
+                waiting.add(self._pool.submit(_episode, job))
             if len(waiting) >= 8 * self.count:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
