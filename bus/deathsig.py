@@ -19,12 +19,17 @@ def tied(command: Sequence[str], signal: int) -> list[str]:
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(signal)), *command]
 
 
-def _main() -> None:
-    parent, signal, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+def tie(parent: int, signal: int) -> None:
+    """Let this very process get `signal` when its parent ends; it exits when that has happened already."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0:
-        sys.exit(f"cannot tie {program} to its parent: {os.strerror(ctypes.get_errno())}")
+        sys.exit(f"cannot tie a process to its parent: {os.strerror(ctypes.get_errno())}")
     if os.getppid() != parent:  # it ended before the signal was set
         sys.exit("the parent has ended")
+
+
+def _main() -> None:
+    parent, signal, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    tie(parent, signal)
     os.execv(program, sys.argv[3:])  # noqa: S606 (no shell is wanted)
 
 

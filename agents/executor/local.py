@@ -12,6 +12,7 @@ from typing import Any, Self
 from agents.executor.episode import Reports, run_episode
 from agents.models.store import embedded_model
 from agents.sandbox import Sandbox, SandboxFault
+from bus.deathsig import tie
 from contracts.chat import Model
 from contracts.jobs import EpisodeJob, EpisodeResult
 from contracts.tasks import GradedTask
@@ -34,8 +35,7 @@ def _begin(
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    if os.getppid() != parent:
-        os._exit(1)
+    tie(parent, signal.SIGKILL)
     _Worker.model = embedded_model(counts)
     _Worker.reports = Reports(Sandbox(unsafe=unsafe))
     _Worker.tree = tree
@@ -54,15 +54,20 @@ def _episode(job: EpisodeJob) -> EpisodeResult:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """No Ctrl-C while a process may be starting: it would be left half made, and complain.
+    """Put Ctrl-C off while a process may be starting, which would be left behind half made.
 
-    The process inherits this, so that one that a terminal sends to all of them does not end it midway.
+    The process itself inherits the blocked signal: a terminal sends Ctrl-C to all of them at once.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    pressed: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 class LocalExecutors:
