@@ -27,6 +27,9 @@ demo: $(STAMP)  ## Run a short campaign with live progress and a report (about t
 test: $(STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest
 
+faults: $(STAMP)  ## Kill processes by the hundred while campaigns run (many minutes)
+	@$(BIN)/python -m pytest tests/soak
+
 check: $(STAMP)  ## Lint and type-check
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -127,7 +127,9 @@ def show_files(run):
 def scale(run, parameter, factor):
     """Multiply a decoding parameter, for the rest of the episode."""
     value = run.decoding[parameter] * factor
-    run.decoding[parameter] = min(2.0, max(0.05, value)) if parameter == "temperature" else min(1.0, max(0.05, value))
+    run.decoding[parameter] = (
+        min(2.0, max(0.05, value)) if parameter == "temperature" else min(1.0, max(0.05, value))
+    )
 
 
 def shift(run, parameter, amount):
