@@ -48,7 +48,7 @@ def agent_command(role: str, serve: "Callable[[str, str], Awaitable[None]]", doc
             if told is None:
                 raise
             click.echo(f"Error: {told}", err=True)
-            sys.exit(USAGE if isinstance(told, Unconfigured) else UNAVAILABLE)
+            sys.exit(UNAVAILABLE)
         finally:
             traces.shutdown()
 

@@ -136,7 +136,8 @@ def stop_reason(campaign: Campaign, now: float) -> str | None:
         elapsed = now - campaign.started_at
         each_round = elapsed / campaign.rounds_done if campaign.rounds_done else 0.0
         share = (need + reserve) / need if need else 1.0
-        if elapsed + each_round * share > limits.seconds:
+        # A round may take longer than those before it: a fifth more is allowed for.
+        if elapsed + 1.2 * each_round * share > limits.seconds:
             return (
                 f"the {limits.seconds:g} s of the budget do not cover a further round ({elapsed:.0f} s spent)"
             )

@@ -19,7 +19,15 @@ import msgspec
 from contracts.envelope import Envelope
 from eventstore import rows, select
 from eventstore.database import open_reader, translate
-from eventstore.errors import LedgerError, LedgerFault, LedgerUnavailable, StoreFull, StoreLocked, Tampered
+from eventstore.errors import (
+    BusTaken,
+    LedgerError,
+    LedgerFault,
+    LedgerUnavailable,
+    StoreFull,
+    StoreLocked,
+    Tampered,
+)
 from eventstore.verify import VerifyReport
 from eventstore.verify import verify as verify_store
 
@@ -50,7 +58,7 @@ class _Failure(click.ClickException):
     def exit_code(self) -> int:  # type: ignore[override]
         if isinstance(self._error, Tampered):
             return BROKEN
-        away = isinstance(self._error, LedgerUnavailable | StoreLocked | StoreFull | LedgerFault)
+        away = isinstance(self._error, BusTaken | LedgerUnavailable | StoreLocked | StoreFull | LedgerFault)
         return UNAVAILABLE if away else USAGE
 
 

@@ -7,6 +7,7 @@ LedgerError
 ├── BlobMissing         no blob of that hash
 ├── Tampered            stored bytes do not fit their hash
 ├── LedgerUnavailable   the service does not answer
+├── BusTaken            the service of another ledger answers on the bus
 ├── LedgerFault         the service or the file failed for a reason of its own
 └── StoreError          the store's file cannot be used as asked
     ├── StoreMissing    there is none
@@ -148,6 +149,16 @@ class StoreLocked(StoreError):
         super().__init__(f"{path} is served by {holder}: use that one, or stop it first")
         self.path = path
         self.pid = pid
+
+
+class BusTaken(LedgerError):
+    """Raised when the service of another ledger answers on the bus: requests would go to either of them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a ledger service answers on this bus already; one bus carries one ledger: stop that service, or start "
+            "this one on a bus of its own"
+        )
 
 
 class StoreClosed(StoreError):

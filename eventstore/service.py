@@ -17,7 +17,7 @@ import structlog
 from bus import logs, service
 from bus.connection import Bus, connect
 from bus.dead import dead_letter
-from bus.errors import BusError, BusUnavailable
+from bus.errors import BusError, BusUnavailable, NoResponder, RequestTimeout
 from bus.link import Interest
 from bus.server import read_url
 from contracts.ledger import (
@@ -37,7 +37,7 @@ from contracts.ledger import (
 from contracts.record import Record
 from contracts.subjects import LEDGER_API
 from eventstore.cache import ByteCache
-from eventstore.errors import LedgerError, LedgerUnavailable, Malformed
+from eventstore.errors import BusTaken, LedgerError, LedgerUnavailable, Malformed
 from eventstore.limits import PAGE_BYTES, PAGE_EVENTS
 from eventstore.refusals import to_refusal
 from eventstore.relay import Relay
@@ -197,6 +197,7 @@ async def serve(
     Raises:
         StoreLocked, NotAStore, StoreTooNew, StoreReadOnly, StoreFull: the store cannot be served.
         LedgerUnavailable: the bus does not answer.
+        BusTaken: the service of another ledger answers on the bus.
     """
     end = end or asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -211,6 +212,7 @@ async def serve(
         except BusUnavailable as error:
             raise LedgerUnavailable(str(error)) from error
         stack.push_async_callback(bus.close)
+        await _alone(bus)
         relay = Relay(store, bus)
         relaying = asyncio.create_task(relay.run())
         stack.push_async_callback(_cancelled, relaying)
@@ -231,6 +233,15 @@ def run(folder: Path, url: str = "") -> None:
     """`serve` as a process of its own."""
     logs.configure("ledger")
     asyncio.run(serve(folder, bus_url(folder, url)))
+
+
+async def _alone(bus: Bus) -> None:
+    """Make sure that no other ledger answers here: whoever holds our own store's lock is us, so it is another's."""
+    try:
+        await bus.request(f"{LEDGER_API}.streams", msgspec.msgpack.encode(Streams()), timeout=1.0)
+    except (NoResponder, RequestTimeout):
+        return  # nobody, or somebody who died in this moment
+    raise BusTaken
 
 
 async def _cancelled(task: "asyncio.Task[object]") -> None:

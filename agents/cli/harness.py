@@ -3,14 +3,19 @@
 import os
 import platform
 from pathlib import Path
+from types import ModuleType
 
 import anyio
 
 from agents.cli.request import lineage_state, seed_files
+from agents.models.embedded import corpus, counts, tokens
+from agents.models.embedded.corpus import MODULES
+from agents.models.embedded.head import REVISION
 from agents.models.shared import model_event
 from agents.models.store import load_or_train
 from contracts.envelope import blob_hash, tree_bytes
 from contracts.lineage import Lineage
+from contracts.statistics import derive_seed
 from eventstore import trees
 from eventstore.errors import StoreMissing
 from eventstore.sqlite import SqliteStore
@@ -53,8 +58,8 @@ async def _choose(store: Path, name: str, lineage: str) -> Chosen:
             return _shipped(name)
         tree = _resolve(state, name)
         event = await model_event(opened)
-        counts = await opened.get(event.blob) if event else load_or_train(cache_file())
-        return Chosen(tree, await trees.get_tree(opened, tree), counts)
+        weights = await opened.get(event.blob) if event else load_or_train(cache_file())
+        return Chosen(tree, await trees.get_tree(opened, tree), weights)
 
 
 def _resolve(state: Lineage, name: str) -> str:
@@ -76,6 +81,13 @@ def _shipped(name: str) -> Chosen:
 
 
 def cache_file() -> Path:
-    """Where the model's counts are kept for commands that run without a store."""
+    """Where the model's counts are kept for commands that run without a store: by all that they follow from."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "ratchet" / f"embedded-{platform.python_version()}.counts"
+    source = derive_seed(
+        platform.python_version(), REVISION, *MODULES, *(_code(m) for m in (corpus, counts, tokens))
+    )
+    return base / "ratchet" / f"embedded-{source}.counts"
+
+
+def _code(module: ModuleType) -> str:
+    return blob_hash(Path(module.__file__ or "").read_bytes())
