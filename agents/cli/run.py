@@ -3,8 +3,10 @@
 import fcntl
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
@@ -151,22 +153,21 @@ def run_campaign(
     from agents.cli.job import Job
     from bus import logs, traces
 
-    lock = _claim(store, as_json=as_json)
-    logs.configure("supervisor", file=(store / "supervisor.log").open("a"))
-    traces.configure("supervisor")
-    progress = Progress(as_json=as_json)
-    for name, reason in suite.faulty:
-        click.echo(f"Warning: task {name} is left out: {reason}", err=True)
-    job = Job(suite, settings, store=store, lineage=lineage, bus=bus, abandon=abandon, progress=progress)
-    count = executors or max(1, len(os.sched_getaffinity(0)))
-    try:
-        with progress:
-            anyio.run(job.run, count)
-    except KeyboardInterrupt:
-        job.interrupted = True
-    finally:
-        traces.shutdown()
-        lock.close()
+    with _claimed(store, as_json=as_json):
+        logs.configure("supervisor", file=(store / "supervisor.log").open("a"))
+        traces.configure("supervisor")
+        progress = Progress(as_json=as_json)
+        for name, reason in suite.faulty:
+            click.echo(f"Warning: task {name} is left out: {reason}", err=True)
+        job = Job(suite, settings, store=store, lineage=lineage, bus=bus, abandon=abandon, progress=progress)
+        count = executors or max(1, len(os.sched_getaffinity(0)))
+        try:
+            with progress:
+                anyio.run(job.run, count)
+        except KeyboardInterrupt:
+            job.interrupted = True
+        finally:
+            traces.shutdown()
     if job.error:
         fail(job.error, code=job.code, kind="run", as_json=as_json)
     if job.interrupted:
@@ -190,8 +191,9 @@ def _report(store: Path, lineage: str, *, as_json: bool) -> None:
     click.echo("Read on: ratchet log | ratchet show ROUND | ratchet diff seed head | ratchet replay --check")
 
 
-def _claim(store: Path, *, as_json: bool) -> IO[str]:
-    """Take the store for this run, making it where there is none; the lock ends with the process, in any case."""
+@contextmanager
+def _claimed(store: Path, *, as_json: bool) -> Iterator[None]:
+    """Hold the store for this run, making it where there is none; the lock ends with the process, in any case."""
     from eventstore.errors import LedgerError, StoreLocked, StoreMissing
     from eventstore.sqlite import SqliteStore
 
@@ -201,21 +203,23 @@ def _claim(store: Path, *, as_json: bool) -> IO[str]:
     except OSError as error:
         reason = f"{store} cannot be used as a store ({error.strerror}); name another folder with --store"
         fail(reason, code=USAGE, kind="store", as_json=as_json)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        SqliteStore.open(store).close()
-    except BlockingIOError:
-        lock.seek(0)
-        fail(
-            f"a campaign runs on {store} already (process {lock.read().strip() or 'unknown'}); `ratchet status` "
-            "shows how far it is. Wait for it, interrupt it, or name another folder with --store",
-            code=UNAVAILABLE, kind="store_in_use", as_json=as_json,
-        )  # fmt: skip
-    except (StoreMissing, StoreLocked):
-        pass  # it is made; the service of a run that was killed is about to end
-    except LedgerError as error:
-        fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            SqliteStore.open(store).close()
+        except BlockingIOError:
+            lock.seek(0)
+            fail(
+                f"a campaign runs on {store} already (process {lock.read().strip() or 'unknown'}); "
+                "`ratchet status` shows how far it is. Wait for it, interrupt it, or name another folder with "
+                "--store",
+                code=UNAVAILABLE, kind="store_in_use", as_json=as_json,
+            )  # fmt: skip
+        except (StoreMissing, StoreLocked):
+            pass  # it is made; the service of a run that was killed is about to end
+        except LedgerError as error:
+            fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

@@ -192,7 +192,7 @@ def test_port_in_use(tmp_path: Path) -> None:
 
 def test_an_agent_without_a_bus(tmp_path: Path) -> None:
     code, words = call(*module("agents.planner", "--store", str(tmp_path)))
-    assert code == 2
+    assert code == 3
     assert "no bus" in words
     assert "bus serve" in words
 
