@@ -5,6 +5,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+import anyio
 import msgspec
 
 from contracts.envelope import blob_hash, tree_bytes
@@ -21,9 +22,10 @@ async def put_tree(blobs: BlobStore, files: Mapping[str, bytes]) -> str:
     check_paths(files)
     entries = {path: blob_hash(data) for path, data in files.items()}
     present = await blobs.has(sorted(set(entries.values())))
-    for path in sorted(files):
-        if entries[path] not in present:
-            await blobs.put(files[path])
+    missing = {entries[path]: data for path, data in files.items() if entries[path] not in present}
+    async with anyio.create_task_group() as tasks:  # side by side they share a transaction
+        for data in missing.values():
+            tasks.start_soon(blobs.put, data)
     return await blobs.put(tree_bytes(entries))
 
 

@@ -36,9 +36,14 @@ def apply_change(operator: str, change: Mapping[str, Any], tree: Mapping[str, by
         raise CannotApply(f"the change lacks or garbles something: {error!r}") from error
 
 
-def check_compiles(tree: Mapping[str, bytes]) -> None:
-    """Raise CannotCompile unless every Python and TOML file is well-formed and decoding is within bounds."""
+def check_compiles(tree: Mapping[str, bytes], parent: Mapping[str, bytes] | None = None) -> None:
+    """Raise CannotCompile unless every Python and TOML file is well-formed and decoding is within bounds.
+
+    Files that a `parent`, which passed this check, has just so are passed over.
+    """
     for path, data in sorted(tree.items()):
+        if parent is not None and parent.get(path) == data:
+            continue
         try:
             if path.endswith(".py"):
                 ast.parse(data, filename=path)

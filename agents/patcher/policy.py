@@ -29,7 +29,7 @@ class Patcher:
         except CannotApply as error:
             return [self._rejected(work, "apply", str(error))]
         try:
-            check_compiles(tree)
+            check_compiles(tree, parent)
         except CannotCompile as error:
             return [self._rejected(work, "compile", str(error))]
         others = [c.tree for c in work.round.candidates if c.status == "proposed"]
