@@ -46,7 +46,9 @@ class Evaluator:
 
     async def _race(self, work: Work) -> Sequence[e.Event]:
         campaign, round_ = work.campaign, work.round
-        proposed = [c for c in round_.candidates if c.status == "proposed"]
+        # Of two changes that come to the same harness only the first races.
+        first = {c.tree: c.number for c in reversed(round_.candidates) if c.status == "proposed"}
+        proposed = [c for c in round_.candidates if first.get(c.tree) == c.number]
         settings = campaign.settings
         # The incumbent ran on these seeds in the round's first stage: the same jobs, so its results are there.
         stage = await measure(work.desk, campaign, [Arm(tree=round_.tree)], round_.seeds, transcript=True)

@@ -10,7 +10,8 @@ async def serve(url: str, _store: str) -> None:
     from agents.sandbox import Sandbox
 
     with Sandbox() as sandbox:
-        await run_policy(Patcher(sandbox.check_starts), url, slots=1)
+        # While one change is started on trial, the ones before and after it are stored and appended.
+        await run_policy(Patcher(sandbox.check_starts), url, slots=4)
 
 
 if __name__ == "__main__":

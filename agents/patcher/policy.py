@@ -32,9 +32,8 @@ class Patcher:
             check_compiles(tree, parent)
         except CannotCompile as error:
             return [self._rejected(work, "compile", str(error))]
-        others = [c.tree for c in work.round.candidates if c.status == "proposed"]
         digest = blob_hash(tree_bytes({path: blob_hash(data) for path, data in tree.items()}))
-        if digest == work.round.tree or digest in others:
+        if digest == work.round.tree:
             return [self._rejected(work, "duplicate", "the change comes to nothing new")]
         with traces.span("check_starts"):
             fault = await anyio.to_thread.run_sync(self.check_starts, tree)
