@@ -27,8 +27,9 @@ demo: $(STAMP)  ## Run a short campaign with live progress and a report (about t
 test: $(STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest
 
-faults: $(STAMP)  ## Kill processes by the hundred while campaigns run (many minutes)
-	@$(BIN)/python -m pytest tests/soak
+KILLS ?= 300
+faults: $(STAMP)  ## Kill processes at random, hundreds of times, and compare with an undisturbed campaign
+	@RATCHET_SOAK_KILLS=$(KILLS) $(BIN)/python -m pytest tests/soak tests/integration/test_campaign_faults.py
 
 check: $(STAMP)  ## Lint and type-check
 	@$(BIN)/ruff check .

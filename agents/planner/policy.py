@@ -47,6 +47,7 @@ class Planner:
         possible = drafts(ground, rng)
         fresh = [draft for draft in possible if draft.signature not in tried]
         failures = round_.failures or ()
+        remembered = await self._remembered(work)
         chosen = choose(fresh or possible, state.arms, failures, campaign.settings.plans, rng)
         tasks = [task.id for task in campaign.suite.practice]
         weak = [task for task, mean in zip(tasks, round_.incumbent_means, strict=False) if 0 < mean < 1]
@@ -56,10 +57,17 @@ class Planner:
                 round=round_.number,
                 candidate=number,
                 parent=round_.tree,
-                plan=_plan(draft, effect, failures, weak, number),
+                plan=_plan(draft, effect, failures, weak, number, remembered),
             )
             for number, (draft, effect) in enumerate(chosen)
         ]
+
+    async def _remembered(self, work: Work) -> str:
+        """What the campaign's memory says last: the headline of the latest lesson."""
+        if not work.state.lessons:
+            return ""
+        lesson = (await work.desk.ledger.get(work.state.lessons[-1])).decode(errors="replace")
+        return lesson.split("\n", 1)[0].lstrip("# ")
 
 
 def _signature(plan: e.Plan) -> str:
@@ -69,12 +77,20 @@ def _signature(plan: e.Plan) -> str:
 
 
 def _plan(
-    draft: Draft, effect: float, failures: Sequence[e.FailureCluster], weak: Sequence[str], number: int
+    draft: Draft,
+    effect: float,
+    failures: Sequence[e.FailureCluster],
+    weak: Sequence[str],
+    number: int,
+    remembered: str = "",
 ) -> e.Plan:
     change = dict(draft.change)
     if draft.operator == "compose":
         change["name"] = f"{change['name']}_{number}" if not change["name"][-1:].isdigit() else change["name"]
     worst = max(failures, key=lambda cluster: cluster.share, default=None)
+    seen = (
+        f"{worst.count} failed episodes of kind {worst.kind}: {worst.note}" if worst else "no failures seen"
+    )
     return e.Plan(
         surface=draft.surface,  # type: ignore[arg-type]  # operators name surfaces of the contract only
         operator=draft.operator,
@@ -82,9 +98,7 @@ def _plan(
         ingredients=draft.arms[1:],
         change=change,
         title=draft.title,
-        evidence=f"{worst.count} failed episodes of kind {worst.kind}: {worst.note}"
-        if worst
-        else "no failures seen",
+        evidence="; ".join(part for part in (seen, remembered) if part),
         root_cause=worst.kind if worst else "unknown",
         risks=_RISKS.get(draft.operator, "none foreseen"),
         prediction=e.Prediction(effect=round(effect, 4), flips=tuple(weak[:6])),
