@@ -63,7 +63,7 @@ class Ground:
         return read_grammar(self.tree)
 
 
-def drafts(ground: Ground, rng: random.Random, *, per_operator: int = 400) -> list[Draft]:
+def drafts(ground: Ground, rng: random.Random, *, per_operator: int = 160) -> list[Draft]:
     """Many possible changes, of every operator that has something to work on."""
     found: list[Draft] = []
     for _ in range(per_operator):
