@@ -266,7 +266,8 @@ def _raced(
         )
     clusters = tuple(t.package for t in campaign.suite.practice)
     outcome = gate.race(stage.arms[0], measured.arms, clusters, campaign.settings.gate)
-    ineffective = f" {len(inert)} changes showed no effect at all." if inert else ""
+    changes = "1 change" if len(inert) == 1 else f"{len(inert)} changes"
+    ineffective = f" {changes} showed no effect at all." if inert else ""
     return e.CandidatesRaced(
         **facts,
         incumbent=stage.arms[0],
