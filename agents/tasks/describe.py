@@ -25,6 +25,32 @@ class TaskFile(Record, frozen=True, forbid_unknown_fields=True):
     budget: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class Mistake(Record, forbid_unknown_fields=True):
+    """A text of a right program, which stands there once, and what takes its place."""
+
+    path: str
+    right: str
+    wrong: str
+
+
+class Variant(Record, forbid_unknown_fields=True):
+    """A task made from a package: the mistakes in it, and what is said about them."""
+
+    instruction: str = ""
+    kinds: tuple[str, ...] = ()
+    """Kinds of its mistakes, for people and for statistics; the loop does not read them."""
+    mistake: tuple[Mistake, ...] = ()
+
+
+class PackageFile(Record, forbid_unknown_fields=True):
+    """The whole of package.toml; its tables are looked at one by one."""
+
+    solution_files: tuple[str, ...] | None = None
+    tests: dict[str, Any] = msgspec.field(default_factory=dict)
+    budget: dict[str, Any] = msgspec.field(default_factory=dict)
+    variant: tuple[Variant, ...] = ()
+
+
 class SplitTable(Record, frozen=True):
     """The table `[split]` of suite.toml."""
 

@@ -41,32 +41,50 @@ def load_task(
     name = directory.resolve().name
     text = read_text(directory / DESCRIPTION, task=name, shown=DESCRIPTION)
     described = decode_toml(text, TaskFile, task=name, shown=DESCRIPTION)
-    task_id = described.id
-    if not _ID.fullmatch(task_id):
-        raise InvalidFileError(
-            f"`id` is {task_id!r}; use letters, digits, '.', '_' and '-' only, a letter or digit first",
-            task=name,
-            path=DESCRIPTION,
-        )
+    task_id = check_id(described.id, task=name, shown=DESCRIPTION)
     files = _read_folder(directory, "workspace", task=task_id)
     if not files:
         raise MissingFileError(
             "is missing or empty. Put the files there that the agent gets.", task=task_id, path="workspace"
         )
-    graders = _read_folder(directory, "tests", task=task_id) if hidden else {}
-    laid = {f"tests/{path}": text for path, text in graders.items()}
-    tests = read_spec(TestSpec(), described.tests, "tests", task=task_id, shown=DESCRIPTION)
-    tests = _runnable(tests, files, task=task_id)
+    if not described.instruction.strip():
+        described = msgspec.structs.replace(described, instruction=_instruction(directory, task=task_id))
+    graders = _read_folder(directory, "tests", task=task_id) if hidden else None
+    return assemble(described, files, graders, budget=budget, shown=DESCRIPTION)
+
+
+def check_id(task_id: str, *, task: str, shown: str) -> str:
+    """Return the id of a task if it can be one. Raises `InvalidFileError`."""
+    if not _ID.fullmatch(task_id):
+        raise InvalidFileError(
+            f"`id` is {task_id!r}; use letters, digits, '.', '_' and '-' only, a letter or digit first",
+            task=task,
+            path=shown,
+        )
+    return task_id
+
+
+def assemble(
+    described: TaskFile, files: dict[str, str], graders: dict[str, str] | None, *, budget: Budget, shown: str
+) -> GradedTask:
+    """Put a task together from its description, its workspace and its hidden tests (None: do not hide any).
+
+    `shown` is the name of the description in errors. Raises `TaskError`.
+    """
+    task_id = described.id
+    laid = {f"tests/{path}": text for path, text in (graders or {}).items()}
+    tests = read_spec(TestSpec(), described.tests, "tests", task=task_id, shown=shown)
+    tests = _runnable(tests, files, task=task_id, shown=shown)
     task = Task(
         id=task_id,
         package=described.package or task_id,
-        instruction=described.instruction.strip() or _instruction(directory, task=task_id),
+        instruction=described.instruction.strip() or DEFAULT_INSTRUCTION,
         files=files,
-        solution_files=_solution_files(described.solution_files, files, task=task_id),
+        solution_files=_solution_files(described.solution_files, files, task=task_id, shown=shown),
         tests=tests,
-        budget=merge_budget(budget, described.budget, task=task_id, shown=DESCRIPTION),
+        budget=merge_budget(budget, described.budget, task=task_id, shown=shown),
     )
-    spec = _hidden_spec(described, tests, files, laid, task=task_id) if hidden else tests
+    spec = tests if graders is None else _hidden_spec(described, tests, files, laid, task=task_id, shown=shown)
     return _identified(task, laid, spec)
 
 
@@ -99,7 +117,7 @@ def load_bare(directory: Path, command: Sequence[str] | None = None) -> GradedTa
         package=task_id,
         instruction=DEFAULT_INSTRUCTION,
         files=files,
-        solution_files=_solution_files(None, files, task=task_id),
+        solution_files=_solution_files(None, files, task=task_id, shown=DESCRIPTION),
         tests=tests,
     )
     return _identified(task, {}, tests)
@@ -136,7 +154,9 @@ def _instruction(directory: Path, *, task: str) -> str:
     return text or DEFAULT_INSTRUCTION
 
 
-def _solution_files(named: tuple[str, ...] | None, files: dict[str, str], *, task: str) -> tuple[str, ...]:
+def _solution_files(
+    named: tuple[str, ...] | None, files: dict[str, str], *, task: str, shown: str
+) -> tuple[str, ...]:
     """Check the solution files that task.toml names, or find all Python files that are no tests."""
     if named is None:
         found = tuple(path for path in files if path.endswith(".py") and not is_test_path(path))
@@ -147,10 +167,10 @@ def _solution_files(named: tuple[str, ...] | None, files: dict[str, str], *, tas
                 task=task,
             )
         return found
-    paths = tuple(dict.fromkeys(check_relative(path, task=task, shown=DESCRIPTION) for path in named))
+    paths = tuple(dict.fromkeys(check_relative(path, task=task, shown=shown) for path in named))
     if not paths:
         raise InvalidFileError(
-            "`solution_files` is empty; leave it out to mean all", task=task, path=DESCRIPTION
+            "`solution_files` is empty; leave it out to mean all", task=task, path=shown
         )
     for path in paths:
         if path not in files:
@@ -158,35 +178,41 @@ def _solution_files(named: tuple[str, ...] | None, files: dict[str, str], *, tas
                 f"the solution file {path!r} is not in the workspace. Its Python files: "
                 f"{', '.join(name for name in files if name.endswith('.py')) or 'none'}.",
                 task=task,
-                path=DESCRIPTION,
+                path=shown,
             )
         if is_test_path(path):
             message = f"the solution file {path!r} is a test; an agent could pass by emptying it"
-            raise InvalidFileError(message, task=task, path=DESCRIPTION)
+            raise InvalidFileError(message, task=task, path=shown)
     return paths
 
 
 def _hidden_spec(
-    described: TaskFile, tests: TestSpec, files: dict[str, str], hidden: dict[str, str], *, task: str
+    described: TaskFile,
+    tests: TestSpec,
+    files: dict[str, str],
+    hidden: dict[str, str],
+    *,
+    task: str,
+    shown: str,
 ) -> TestSpec:
     """How the hidden tests run: like the visible ones, but those files only, unless task.toml differs."""
     if hidden and tests.runner != "command":
         tests = msgspec.structs.replace(tests, paths=tests_below(hidden, ("tests",)))
-    spec = read_spec(tests, described.hidden_tests or {}, "hidden_tests", task=task, shown=DESCRIPTION)
-    return _runnable(spec, {**files, **hidden}, task=task)
+    spec = read_spec(tests, described.hidden_tests or {}, "hidden_tests", task=task, shown=shown)
+    return _runnable(spec, {**files, **hidden}, task=task, shown=shown)
 
 
-def _runnable(spec: TestSpec, files: dict[str, str], *, task: str) -> TestSpec:
+def _runnable(spec: TestSpec, files: dict[str, str], *, task: str, shown: str) -> TestSpec:
     """Return a test specification whose paths are safe and that has something to run."""
     if spec.runner == "command":
         return spec
-    paths = tuple(check_relative(path, task=task, shown=DESCRIPTION) for path in spec.paths)
+    paths = tuple(check_relative(path, task=task, shown=shown) for path in spec.paths)
     if not tests_below(files, paths):
         raise NoTestsError(
             f"no file test_*.py lies below {', '.join(paths) or 'its tests'}. "
             "Add tests there, or name their place in `paths`.",
             task=task,
-            path=DESCRIPTION,
+            path=shown,
         )
     return msgspec.structs.replace(spec, paths=paths)
 

@@ -12,6 +12,7 @@ from agents.tasks.describe import SplitTable, SuiteFile, decode_toml, merge_budg
 from agents.tasks.errors import EmptySuiteError, InvalidFileError, TaskError, UnknownSuiteError
 from agents.tasks.files import read_text
 from agents.tasks.load import DESCRIPTION, load_bare, load_task
+from agents.tasks.package import PACKAGE, load_package
 from contracts.record import Record
 from contracts.tasks import Budget, GradedTask
 
@@ -52,7 +53,7 @@ def load_suite(name_or_dir: str | Path, *, command: Sequence[str] | None = None)
         return _load_directory(directory)
     if (directory / DESCRIPTION).exists():
         return _gather(directory.resolve().name, [load_task(directory)])
-    if any(directory.glob(f"*/{DESCRIPTION}")) or any(directory.glob(f"tasks/*/{DESCRIPTION}")):
+    if any(any(directory.glob(f"{below}*/{name}")) for below in ("", "tasks/") for name in (DESCRIPTION, PACKAGE)):
         return _load_directory(directory)
     task = load_bare(directory, command)
     return _gather(task.task.id, [task])
@@ -90,14 +91,19 @@ def _load_directory(directory: Path) -> Suite:
     faulty: list[tuple[str, str]] = []
     for folder in _task_directories(directory):
         try:
-            graded = load_task(folder, budget=budget)
+            if (folder / PACKAGE).exists():
+                loaded, missed = load_package(folder, budget=budget)
+                faulty += missed
+            else:
+                loaded = [load_task(folder, budget=budget)]
         except TaskError as error:
             faulty.append((folder.name, str(error)))
             continue
-        if graded.task.id in tasks:
-            faulty.append((folder.name, f"task {graded.task.id!r}: another directory has this id"))
-        else:
-            tasks[graded.task.id] = graded
+        for graded in loaded:
+            if graded.task.id in tasks:
+                faulty.append((folder.name, f"task {graded.task.id!r}: another directory has this id"))
+            else:
+                tasks[graded.task.id] = graded
     return _gather(
         described.name or name, tasks.values(), faulty=faulty, share=share, description=described.description
     )

@@ -12,12 +12,30 @@ from pathlib import Path
 
 import pytest
 
+from agents.tasks.describe import PackageFile, Variant, decode_toml
 from agents.tasks.suite import load_suite
 from contracts.grading import grade
 from contracts.tasks import GradedTask, TestOutcome, TestReport
 
 TASKS = Path(__file__).parents[2] / "suites" / "repair" / "tasks"
-IDS = sorted(path.name for path in TASKS.iterdir())
+PACKAGES = sorted(path.name for path in TASKS.iterdir() if path.is_dir())
+KINDS = frozenset(
+    (
+        "comparison", "operator", "boolean operator", "constant", "off-by-one", "name", "attribute", "arguments",
+        "negation", "missing guard", "wrong guard", "return", "base case", "slice", "initial value",
+        "moved statement", "doubled statement", "missing statement", "wrong call", "mutable default",
+        "swapped branches", "exception",
+    )
+)  # fmt: skip
+
+
+def described(package: str) -> list[Variant]:
+    text = (TASKS / package / "package.toml").read_text()
+    return list(decode_toml(text, PackageFile, task=package, shown="package.toml").variant)
+
+
+VARIANTS = {f"{p}-{number}": v for p in PACKAGES for number, v in enumerate(described(p), 1)}
+IDS = sorted(VARIANTS)
 
 
 @cache
@@ -94,19 +112,29 @@ def visible(graded: GradedTask) -> dict[str, str]:
 
 
 def solution(task_id: str) -> dict[str, str]:
-    root = TASKS / task_id / "solution"
-    return {path.relative_to(root).as_posix(): path.read_text() for path in sorted(root.rglob("*.py"))}
+    """The files that hold a mistake, as they should be."""
+    program = TASKS / task_id.rpartition("-")[0] / "program"
+    return {path: (program / path).read_text() for path in sorted({m.path for m in VARIANTS[task_id].mistake})}
 
 
-def single_edits(graded: GradedTask) -> list[tuple[str, str, int]]:
-    """(path, its text with one of the edits made, lines that the edit touches)."""
-    edits = []
-    for path, mended in solution(graded.task.id).items():
-        old, new = (text.splitlines(keepends=True) for text in (graded.task.files[path], mended))
-        for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-            if kind != "equal":
-                edits.append((path, "".join([*old[:a], *new[c:d], *old[b:]]), max(b - a, d - c)))
-    return edits
+def mended(task_id: str) -> list[tuple[str, str]]:
+    """(path, its text with one of the mistakes mended), for each mistake."""
+    variant, program = VARIANTS[task_id], solution(task_id)
+    texts = []
+    for one in variant.mistake:
+        text = program[one.path]
+        for other in variant.mistake:
+            if other.path == one.path and other != one:
+                text = text.replace(other.right, other.wrong)
+        texts.append((one.path, text))
+    return texts
+
+
+def changed_lines(before: str, after: str) -> int:
+    """How many lines the smallest edit from one text to another touches."""
+    old, new = before.splitlines(), after.splitlines()
+    codes = [c for c in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if c[0] != "equal"]
+    return max(codes[-1][2] - codes[0][1], codes[-1][4] - codes[0][3])
 
 
 def failed(report: TestReport) -> set[str]:
@@ -131,10 +159,10 @@ def test_each_edit_is_small_and_helps_by_itself(task_id: str, tmp_path: Path) ->
     graded = tasks()[task_id]
     bench = Bench(graded, tmp_path)
     before = bench.both({})
-    edits = single_edits(graded)
-    assert 1 <= len(edits) <= 2
-    for path, text, lines in edits:
-        assert lines <= 2
+    edits = mended(task_id)
+    assert 1 <= len(edits) <= 3
+    for path, text in edits:
+        assert 1 <= changed_lines(graded.task.files[path], text) <= 4
         for earlier, later in zip(before, bench.both({path: text}), strict=True):
             gain = grade(earlier, later)
             assert gain.fixed
@@ -146,7 +174,6 @@ def test_each_edit_is_small_and_helps_by_itself(task_id: str, tmp_path: Path) ->
 def test_form(task_id: str) -> None:
     graded = tasks()[task_id]
     task = graded.task
-    assert task.id == task_id == f"{task.package}-{task_id[-1]}"
     sources = {path: text for path, text in task.files.items() if path not in visible(graded)}
     assert 1 <= sum(bool(text) for text in sources.values()) <= 4
     assert 20 <= sum(text.count("\n") for text in sources.values()) <= 120
@@ -155,8 +182,10 @@ def test_form(task_id: str) -> None:
     assert graded.hidden_tests.paths == tuple(graded.hidden)
     assert not set(graded.hidden) & set(task.files)
     assert 2 <= len(re.findall(r"[.:?!](?=\s|$)", task.instruction)) <= 6
-    for path, mended in solution(task_id).items():
-        fresh = set(mended.splitlines()) - set(task.files[path].splitlines())
+    assert VARIANTS[task_id].kinds
+    assert set(VARIANTS[task_id].kinds) <= KINDS
+    for path, right in solution(task_id).items():
+        fresh = set(right.splitlines()) - set(task.files[path].splitlines())
         assert not any(line.strip() in task.instruction for line in fresh)
 
 
@@ -166,19 +195,21 @@ def test_modules_of_tasks_shadow_nothing() -> None:
         assert not tops & (set(sys.stdlib_module_names) | set(dir(builtins)) | {"agents", "contracts", "bus"})
 
 
-def test_kinds_of_repair() -> None:
-    edits = {task_id: single_edits(graded) for task_id, graded in tasks().items()}
-    two_files = [task_id for task_id, found in edits.items() if len({path for path, _, _ in found}) == 2]
-    doubled = [task_id for task_id, found in edits.items() if len(found) == 2]
-    assert len(two_files) >= 4
-    assert len(doubled) >= 6
-    assert len(doubled) <= len(edits) // 3
+def test_kinds_of_mistakes() -> None:
+    several = {task_id: v for task_id, v in VARIANTS.items() if len(v.mistake) > 1}
+    pattern = [task_id for task_id, v in several.items() if len({m.path for m in v.mistake}) > 1 and len(v.kinds) == 1]
+    different = [task_id for task_id, v in several.items() if len(v.kinds) > 1]
+    assert {kind for v in VARIANTS.values() for kind in v.kinds} == KINDS
+    assert len(pattern) >= 20
+    assert len(different) >= 12
+    assert len(several) <= len(VARIANTS) // 2
 
 
 def test_split_by_package() -> None:
     suite = load_suite("repair")
     practice, sealed = ({graded.task.package for graded in side} for side in (suite.practice, suite.sealed))
-    assert (len(practice), len(sealed)) == (10, 6)
+    assert (len(practice), len(sealed)) == (24, 16)
     assert not practice & sealed
     assert not suite.faulty
-    assert len(IDS) == len(suite.practice) + len(suite.sealed) == 32
+    assert len(suite.sealed) >= 48
+    assert len(IDS) == len(suite.practice) + len(suite.sealed) >= 120
