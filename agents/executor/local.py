@@ -9,7 +9,8 @@ from multiprocessing import get_context
 from types import TracebackType
 from typing import Any, Self
 
-from agents.executor.episode import Reports, run_episode
+from agents.executor.episode import run_episode
+from agents.executor.reports import Reports
 from agents.models.store import embedded_model
 from agents.sandbox import Sandbox, SandboxFault
 from bus.deathsig import tie

@@ -9,10 +9,10 @@ import msgspec
 from agents.book import Book
 from agents.categories import LINEAGES
 from agents.errors import ModelMismatch
-from agents.executor.episode import Reports, run_episode
+from agents.executor.episode import run_episode
 from agents.executor.patch import patch_of
+from agents.executor.reports import Reports
 from agents.models.shared import ensure_model, load_model
-from agents.sandbox import Sandbox
 from agents.work import Desk, Work
 from bus import traces
 from bus.errors import JobFailed, MalformedMessage
@@ -33,9 +33,9 @@ class Executor:
 
     role = "executor"
 
-    def __init__(self, desk: Desk, sandbox: Sandbox) -> None:
+    def __init__(self, desk: Desk, reports: Reports) -> None:
         self.desk = desk
-        self.reports = Reports(sandbox)
+        self.reports = reports
         self.lineages = Book(desk.ledger, LINEAGES)
         self.model: Model | None = None
         self.trees: dict[str, dict[str, bytes]] = {}
