@@ -48,7 +48,7 @@ from contracts.events.round import (
     RoundOpened,
     TasksExecuted,
 )
-from contracts.events.task import TaskFailed, TaskSolved, TaskSubmitted
+from contracts.events.task import TaskCollected, TaskDismissed, TaskFailed, TaskSolved, TaskSubmitted
 
 __all__ = [
     "EVENTS",
@@ -86,6 +86,8 @@ __all__ = [
     "RoundClosed",
     "RoundOpened",
     "SealedQueried",
+    "TaskCollected",
+    "TaskDismissed",
     "TaskFailed",
     "TaskSolved",
     "TaskSubmitted",
@@ -127,6 +129,8 @@ EVENTS: dict[str, type[Event]] = {
         RoundClosed,
         RoundOpened,
         SealedQueried,
+        TaskCollected,
+        TaskDismissed,
         TaskFailed,
         TaskSolved,
         TaskSubmitted,
