@@ -119,8 +119,7 @@ class _Collect:
             self._list(reading, known)
             return OK
         wanted, unwanted = self._chosen(reading)
-        fit = [(entry, *found) for entry in wanted if (found := self._try(entry)) is not None]
-        anyio.run(self._record, fit, unwanted)
+        anyio.run(self._record, self._tried(wanted), unwanted)
         if self.asked.to is not None:
             self._write(self.asked.to)
         if self.as_json:
@@ -163,33 +162,40 @@ class _Collect:
             self._say("nothing to collect: no open task is left")
         return found["accept"], found["dismiss"]
 
-    def _try(self, entry: Entry) -> tuple[GradedTask, tuple[str, ...]] | None:
-        """The practice task that an entry becomes, with the tests that fail; None if it is refused or there already."""
-        from agents.executor.trial import try_task
+    async def _tasks(self, entries: Sequence[Entry]) -> dict[str, GradedTask]:
+        """The tasks that entries become, by id; what cannot be one is refused."""
+        from agents.cli.collection import read_task
+        from agents.cli.session import readable_ledger
         from agents.tasks.errors import TaskError
         from agents.tasks.foreign import readmit
 
-        if entry.status == "collected":
-            self._unchanged(entry)
-            return None
-        try:
-            submitted = anyio.run(self._submitted, entry)
-            graded = readmit(submitted.task, name=entry.name, package=entry.package)
-        except TaskError as error:
-            self._refuse(entry, str(error))
-            return None
-        trial = try_task(graded)
-        if trial.refusal:
-            self._refuse(entry, trial.refusal)
-            return None
-        return graded, trial.failing
-
-    async def _submitted(self, entry: Entry) -> GradedTask:
-        from agents.cli.collection import read_task
-        from agents.cli.session import readable_ledger
-
+        found: dict[str, GradedTask] = {}
         async with readable_ledger(self.store, self.bus) as ledger:
-            return await read_task(ledger, entry)
+            for entry in entries:
+                try:
+                    submitted = await read_task(ledger, entry)
+                    found[entry.name] = readmit(submitted.task, name=entry.name, package=entry.package)
+                except TaskError as error:
+                    self._refuse(entry, str(error))
+        return found
+
+    def _tried(self, entries: Sequence[Entry]) -> list[tuple[Entry, GradedTask, tuple[str, ...]]]:
+        """Those entries that are fit and not collected yet, with the tests that fail."""
+        from agents.executor.trial import try_task
+
+        fit = []
+        new = [entry for entry in entries if entry.status != "collected"]
+        tasks = anyio.run(self._tasks, new) if new else {}
+        for entry in entries:
+            if entry.status == "collected":
+                self._unchanged(entry, "collected")
+            elif entry.name in tasks:
+                trial = try_task(tasks[entry.name])
+                if trial.refusal:
+                    self._refuse(entry, trial.refusal)
+                else:
+                    fit.append((entry, tasks[entry.name], trial.failing))
+        return fit
 
     async def _record(
         self, fit: Sequence[tuple[Entry, GradedTask, tuple[str, ...]]], unwanted: Sequence[Entry]
@@ -203,7 +209,7 @@ class _Collect:
             for entry, graded, failing in fit:
                 position = await accept(ledger, entry, graded, failing, user_name())
                 if not position:
-                    self._unchanged(entry)
+                    self._unchanged(entry, "collected")
                     continue
                 self.done["accepted"].append(
                     {"id": entry.name, "package": entry.package, "failing": failing, "position": position}
@@ -212,7 +218,7 @@ class _Collect:
             for entry in unwanted:
                 position = await dismiss(ledger, entry, self.asked.reason, user_name())
                 if not position:
-                    self._unchanged(entry)
+                    self._unchanged(entry, "dismissed")
                     continue
                 self.done["dismissed"].append({"id": entry.name, "position": position})
                 self._say(f"{entry.name}: dismissed")
@@ -256,9 +262,9 @@ class _Collect:
         self.done["refused"].append({"id": entry.name, "reason": reason})
         self._say(f"{entry.name}: refused: {reason}", err=True)
 
-    def _unchanged(self, entry: Entry) -> None:
+    def _unchanged(self, entry: Entry, status: str) -> None:
         self.done["unchanged"].append(entry.name)
-        self._say(f"{entry.name}: is {entry.status} already")
+        self._say(f"{entry.name}: is {status} already")
 
     def _say(self, text: str, *, err: bool = False) -> None:
         from eventstore.audit.text import line
