@@ -45,7 +45,7 @@ def _judge(report: TestReport) -> Trial:
     failing = tuple(outcome.id for outcome in report.outcomes if not outcome.passed)
     if not failing:
         return Trial(
-            refusal=f"all its {len(names)} tests pass as it was submitted, so there is nothing to mend"
+            refusal=f"all of its tests ({len(names)}) pass as it was submitted, so there is nothing to mend"
         )
     return Trial(failing=failing)
 
