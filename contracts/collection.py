@@ -58,7 +58,7 @@ class Entry(Record):
     harnesses: tuple[Failures, ...]
     """By harness, the latest last."""
     failing: tuple[str, ...]
-    """Ids of the tests that failed, as they were recorded last."""
+    """Ids of the tests that failed, as they were recorded last, or when it was collected."""
     at: float
     """When it failed last."""
     reason: str = ""
@@ -128,8 +128,6 @@ def _entry(
     shown = sketches[first.blob]
     decision = decided.decision if decided else None
     name, package = _task_name(shown.name, content, taken), shown.package
-    if isinstance(decision, e.TaskCollected):
-        name, package = decision.name, decision.package
     status: Literal["open", "collected", "dismissed"] = "open"
     if decision is not None:
         status = "collected" if isinstance(decision, e.TaskCollected) else "dismissed"
@@ -140,6 +138,8 @@ def _entry(
             times = trees.pop(submission.ended.tree, 0)
             trees[submission.ended.tree] = times + 1
             failing = submission.ended.failing or failing
+    if isinstance(decision, e.TaskCollected):
+        name, package, failing = decision.name, decision.package, decision.failing or failing
     return Entry(
         name=name,
         package=package,

@@ -103,7 +103,7 @@ def test_what_failed_is_listed_with_what_is_known_of_it(place: Place) -> None:
 
 
 def test_what_was_accepted_stays_accepted(place: Place) -> None:
-    assert place.accepted == (0, f"{place.name}: collected; 2 tests fail, package cups\n")
+    assert place.accepted == (0, f"{place.name}: collected; failing: 2 tests, package cups\n")
     assert collect("--accept", place.name, "--store", place.store) == (
         0, f"{place.name}: is collected already\n"
     )  # fmt: skip
@@ -146,4 +146,5 @@ def test_the_next_campaign_practises_on_it(place: Place) -> None:
     analyzed = next(event for _, event in history.events if isinstance(event, e.FailuresAnalyzed))
     assert place.name in {task for cluster in analyzed.failures for task in cluster.tasks}
     assert faults(place.store) == []
+    assert CliRunner().invoke(main, ["replay", "--check", "--store", str(place.store)]).exit_code == 0
     assert "(1 of them collected)" in (place.store / "report" / "report.md").read_text()
