@@ -75,6 +75,10 @@ class CampaignSettings(Record):
     """Seeds per sealed task and arm in a release check."""
     null_every: int = 10
     """Measure an A/A arm in every n-th round; 0: never."""
+    ablate_every: int = 8
+    """Try in every n-th round what the harness loses without one of its changes; 0: never."""
+    stagnation: int = 4
+    """Rounds without a kept change after which the planner takes wider steps; 0: never."""
     approve: Literal["never", "keeps"] = "never"
     """Whether a person is asked before a change is kept."""
     approve_seconds: float = 3600.0

@@ -53,7 +53,9 @@ def load_suite(name_or_dir: str | Path, *, command: Sequence[str] | None = None)
         return _load_directory(directory)
     if (directory / DESCRIPTION).exists():
         return _gather(directory.resolve().name, [load_task(directory)])
-    if any(any(directory.glob(f"{below}*/{name}")) for below in ("", "tasks/") for name in (DESCRIPTION, PACKAGE)):
+    if any(
+        any(directory.glob(f"{below}*/{name}")) for below in ("", "tasks/") for name in (DESCRIPTION, PACKAGE)
+    ):
         return _load_directory(directory)
     task = load_bare(directory, command)
     return _gather(task.task.id, [task])

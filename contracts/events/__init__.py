@@ -42,6 +42,7 @@ from contracts.events.release import HarnessReleased, ReleaseDue, ReleaseRefused
 from contracts.events.round import (
     FailureCluster,
     FailuresAnalyzed,
+    Fix,
     LessonRecorded,
     NullArmMeasured,
     RoundClosed,
@@ -73,6 +74,7 @@ __all__ = [
     "Event",
     "FailureCluster",
     "FailuresAnalyzed",
+    "Fix",
     "HarnessReleased",
     "HarnessSeeded",
     "HeadReset",

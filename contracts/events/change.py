@@ -62,6 +62,8 @@ class ChangeProposed(Event):
     tree: str
     patch: str
     """Unified diff from the parent."""
+    growth: int = 0
+    """By how much it is more complex than its parent, see `contracts.harness.departure`."""
 
 
 class ChangeRejected(Event):
