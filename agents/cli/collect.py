@@ -214,7 +214,9 @@ class _Collect:
                 self.done["accepted"].append(
                     {"id": entry.name, "package": entry.package, "failing": failing, "position": position}
                 )
-                self._say(f"{entry.name}: collected; failing: {_tests(len(failing))}, package {entry.package}")
+                self._say(
+                    f"{entry.name}: collected; failing: {_tests(len(failing))}, package {entry.package}"
+                )
             for entry in unwanted:
                 position = await dismiss(ledger, entry, self.asked.reason, user_name())
                 if not position:
