@@ -52,8 +52,13 @@ class SuiteManifest(Record):
 
     name: str
     digest: str
+    """Over every task and its side, collected ones too: measures of unlike digests are never compared."""
     practice: tuple[TaskRef, ...]
     sealed: tuple[TaskRef, ...] = ()
+    base: str = ""
+    """Digest of the suite without the collected tasks; empty where there are none."""
+    collected: tuple[str, ...] = ()
+    """Ids of those practice tasks that were collected from failed submissions."""
 
 
 class CampaignSettings(Record):

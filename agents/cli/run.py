@@ -75,6 +75,12 @@ if TYPE_CHECKING:
 @click.option("--executors", type=click.IntRange(1), default=None, help="Executors  [default: one a core]")
 @click.option("--bus", "bus", envvar="RATCHET_BUS", default="", help="A bus that runs already, nats://…")
 @click.option("--abandon", is_flag=True, help="End a campaign with other settings that is under way.")
+@click.option(
+    "--collected/--no-collected",
+    default=True,
+    show_default=True,
+    help="Practise on the tasks of `ratchet collect`, too.",
+)
 @store_option
 @json_option
 def run(
@@ -94,6 +100,7 @@ def run(
     executors: int | None,
     bus: str,
     abandon: bool,
+    collected: bool,
     store: Path,
     as_json: bool,
 ) -> None:
@@ -134,6 +141,7 @@ def run(
         executors=executors,
         bus=bus,
         abandon=abandon,
+        collected=collected,
         as_json=as_json,
     )
 
@@ -147,6 +155,7 @@ def run_campaign(
     executors: int | None = None,
     bus: str = "",
     abandon: bool = False,
+    collected: bool = True,
     as_json: bool = False,
 ) -> None:
     """Run a campaign to its end, or until it is interrupted; exits the process when it does not finish."""
@@ -159,7 +168,10 @@ def run_campaign(
         progress = Progress(as_json=as_json)
         for name, reason in suite.faulty:
             click.echo(f"Warning: task {name} is left out: {reason}", err=True)
-        job = Job(suite, settings, store=store, lineage=lineage, bus=bus, abandon=abandon, progress=progress)
+        job = Job(
+            suite, settings, store=store, lineage=lineage, bus=bus, abandon=abandon, progress=progress,
+            collected=collected,
+        )  # fmt: skip
         count = executors or max(1, len(os.sched_getaffinity(0)))
         try:
             with progress:

@@ -72,6 +72,12 @@ def split_packages(packages: Iterable[str], practice: float) -> tuple[tuple[str,
     return tuple(ranked[:count]), tuple(ranked[count:])
 
 
+def suite_digest(name: str, practice: Sequence[GradedTask], sealed: Sequence[GradedTask]) -> str:
+    """SHA-256, in hex, over a suite's name and both its parts."""
+    parts = [name, *([[graded.task.id, graded.digest] for graded in side] for side in (practice, sealed))]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
 def _built_in() -> Path:
     """The folder of the built-in suites, which travels beside the import packages."""
     return Path(contracts.tasks.__file__).parent.parent / "suites"
@@ -133,10 +139,9 @@ def _gather(
     learned, _ = split_packages((graded.task.package for graded in ordered), share)
     practice = tuple(graded for graded in ordered if graded.task.package in learned)
     sealed = tuple(graded for graded in ordered if graded.task.package not in learned)
-    parts = [name, *([[graded.task.id, graded.digest] for graded in side] for side in (practice, sealed))]
     return Suite(
         name=name,
-        digest=hashlib.sha256(msgspec.json.encode(parts)).hexdigest(),
+        digest=suite_digest(name, practice, sealed),
         practice=practice,
         sealed=sealed,
         faulty=tuple(faulty),

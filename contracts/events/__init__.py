@@ -49,7 +49,7 @@ from contracts.events.round import (
     RoundOpened,
     TasksExecuted,
 )
-from contracts.events.task import TaskFailed, TaskSolved, TaskSubmitted
+from contracts.events.task import TaskCollected, TaskDismissed, TaskFailed, TaskSolved, TaskSubmitted
 
 __all__ = [
     "EVENTS",
@@ -88,6 +88,8 @@ __all__ = [
     "RoundClosed",
     "RoundOpened",
     "SealedQueried",
+    "TaskCollected",
+    "TaskDismissed",
     "TaskFailed",
     "TaskSolved",
     "TaskSubmitted",
@@ -129,6 +131,8 @@ EVENTS: dict[str, type[Event]] = {
         RoundClosed,
         RoundOpened,
         SealedQueried,
+        TaskCollected,
+        TaskDismissed,
         TaskFailed,
         TaskSolved,
         TaskSubmitted,
