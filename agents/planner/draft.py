@@ -1,7 +1,7 @@
 """What operators work on and what they make: the ground, and drafts of changes."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -59,6 +59,8 @@ class Ground:
     fixes: Mapping[str, Fixes] = field(default_factory=dict)
     head: str = ""
     """The tree's digest."""
+    heads: Collection[str] = ()
+    """Digests of all harnesses that have been the head."""
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def mutations(tree: Mapping[str, bytes]) -> list[Draft]:
     found: list[Draft] = []
     for path, data in sorted(tree.items()):
         if path.endswith(".py") and not path.startswith(TEXTS):
-            found += [_draft(mutation) for mutation in _mutated(path, data)]
+            found += _mutated(path, data)
     return found
 
 
@@ -82,7 +82,7 @@ def _short(text: str, other: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _mutated(path: str, data: bytes) -> tuple[Mutation, ...]:
+def _mutated(path: str, data: bytes) -> tuple[Draft, ...]:
     try:
         text = data.decode()
         module = ast.parse(text)
@@ -96,7 +96,7 @@ def _mutated(path: str, data: bytes) -> tuple[Mutation, ...]:
             old = "\n".join(lines[first - 1 : last])
             if new != old:
                 found.setdefault((first, new), Mutation(kind, path, function, first, old, new))
-    return tuple(found.values())
+    return tuple(_draft(mutation) for mutation in found.values())
 
 
 def _bodies(module: ast.Module) -> Iterator[tuple[str, list[ast.stmt]]]:

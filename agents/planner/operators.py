@@ -20,8 +20,8 @@ def drafts(ground: Ground, rng: random.Random, *, per_operator: int = 120) -> li
     return list({draft.signature: draft for draft in found}.values())
 
 
-def perturb(ground: Ground, rng: random.Random) -> Draft:
-    """Move one decoding parameter: a small step, or anywhere in its range."""
+def perturb(ground: Ground, rng: random.Random) -> Draft | None:
+    """Move one decoding parameter: a small step, or anywhere in its range; None where it would stay."""
     name = rng.choice(list(RANGES))
     low, high = RANGES[name]
     now = decoding_of(ground.config, name)
@@ -30,7 +30,8 @@ def perturb(ground: Ground, rng: random.Random) -> Draft:
         value = now + step if low <= now + step <= high else now - step  # at a bound there is one way only
     else:
         value = rng.uniform(low, high)
-    return set_decoding(name, now, round(min(high, max(low, value)), 2))
+    value = round(min(high, max(low, value)), 2)
+    return set_decoding(name, now, value) if value != now else None
 
 
 def decoding_of(config: Mapping[str, Any], name: str) -> float:
@@ -104,8 +105,7 @@ def graft(ground: Ground) -> list[Draft]:
         for branch in ground.archive
         if branch.effect > 0
         and branch.parent != ground.head
-        and branch.plan.operator in ("compose", "perturb", "write", "mutate")
-        and f"rules/{branch.plan.change.get('name')}.py" not in ground.tree
+        and not _held(branch.plan.operator, branch.plan.change, ground)
     ]
     return [_grafted(ground, branch.plan) for branch in promising[-12:]]
 
@@ -123,6 +123,18 @@ def _grafted(ground: Ground, plan: Plan) -> Draft:
         change=dict(plan.change),
         title=f"again: {title}",
     )
+
+
+def _held(operator: str, change: Mapping[str, Any], ground: Ground) -> bool:
+    """Whether a change is in the head already, or is of a kind that is not brought back."""
+    if operator == "perturb":
+        return decoding_of(ground.config, str(change["parameter"])) == float(change["value"])
+    if operator == "compose":
+        return f"rules/{change['name']}.py" in ground.tree
+    text = ground.tree.get(str(change.get("path")), b"").decode(errors="replace")
+    if operator == "write":
+        return change["text"] in text
+    return operator != "mutate" or change["old"] not in text  # lines that are gone cannot be changed again
 
 
 def _call(primitive: Primitive, values: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from agents.planner.bandit import HINTS, choose, expected
 from agents.planner.draft import Draft, Ground, signature
 from agents.planner.operators import drafts
+from agents.planner.text import expired
 from agents.planner.wide import ablations, wider
 from agents.work import LineageWork as Work
 from contracts import events as e
@@ -51,6 +52,7 @@ class Planner:
             seed=await work.desk.tree(state.seed_tree),
             fixes=state.fixes,
             head=round_.tree,
+            heads={version.tree for version in state.versions},
         )
         failures, lessons = round_.failures or (), await self._lessons(work)
         chosen = chosen_drafts(state, ground, failures, lessons, rng)
@@ -94,10 +96,10 @@ def chosen_drafts(
     }
     number = campaign.rounds_done + 1
     if settings.ablate_every and number % settings.ablate_every == 0:
-        parts = ablations(ground)
+        parts = [draft for draft in ablations(ground) if draft.signature not in tried]
         rng.shuffle(parts)
-        if parts:  # what has been worth least so far is doubted first
-            parts.sort(key=lambda draft: expected(draft, state.arms))
+        if parts:  # what has had its time, then what has been worth least so far, is doubted first
+            parts.sort(key=lambda draft: (not expired(draft, ground), expected(draft, state.arms)))
             return [(draft, 0.0) for draft in parts[: settings.plans]]
     single = drafts(ground, rng)
     fresh = [draft for draft in single if draft.signature not in tried] or single
@@ -147,11 +149,11 @@ def _plan(
     )
 
 
-def _numbered(operator: str, change: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _numbered(operator: str, change: Mapping[str, Any], number: int | str) -> dict[str, Any]:
     """The change with the candidate's number in the names of its new rules: so that no two are called the same."""
     if operator == "several":
         parts = [
-            {**part, "change": _numbered(part["operator"], part["change"], 10 * number + at)}
+            {**part, "change": _numbered(part["operator"], part["change"], f"{number}_{at}")}
             for at, part in enumerate(change["parts"])
         ]
         return {**change, "parts": parts}

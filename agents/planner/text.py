@@ -11,6 +11,8 @@ TITLES = ("Before an edit", "When nothing helps", "Reading a program", "After an
 """What a skill can be about; that its sentences fit is not checked, but measured."""
 EXPIRES = 30
 """Rounds after which a lesson in the harness's memory is the first to be taken out on trial."""
+_LEARNED = re.compile(r"; learned in (c\d+)_r(\d+), good for (\d+) rounds\.$")
+_ROUND = re.compile(r"(c\d+)_r(\d+)$")
 
 
 def write(ground: Ground, rng: random.Random) -> Draft | None:
@@ -58,14 +60,14 @@ def _lesson(ground: Ground, rng: random.Random) -> Draft | None:
         if name not in told:
             told.append(name)
     said = ", ".join(f"{n} ({ground.fixes[n].helped} of {ground.fixes[n].tried} tries)" for n in told)
-    text = f"- Mended tests here before: {said}."
-    if text in ground.tree.get(MEMORY, b"").decode(errors="replace").split("\n"):
+    text = f"- Mended tests here before: {said}; learned in {ground.name}, good for {EXPIRES} rounds."
+    if f"before: {said};" in ground.tree.get(MEMORY, b"").decode(errors="replace"):
         return None
     return Draft(
         surface="memory",
         operator="write",
         arms=("text:memory", *(f"tells:{slug(name)}" for name in told)),
-        change={"path": MEMORY, "text": f"{text[:-1]}; learned in {ground.name}, good for {EXPIRES} rounds."},
+        change={"path": MEMORY, "text": text},
         title=f"the harness remembers: {said}",
     )
 
@@ -83,6 +85,15 @@ def erase(ground: Ground) -> list[Draft]:
         for path in sorted(path for path in ground.tree if path.startswith(TEXTS))
         for part in _parts(path, ground)
     ]
+
+
+def expired(draft: Draft, ground: Ground) -> bool:
+    """Whether a draft takes out a lesson that was good for fewer rounds than have passed, or for another campaign."""
+    learned = _LEARNED.search(str(draft.change.get("text", ""))) if draft.operator == "erase" else None
+    now = _ROUND.match(ground.name)
+    if learned is None or now is None:
+        return False
+    return learned[1] != now[1] or int(now[2]) - int(learned[2]) >= int(learned[3])
 
 
 def _parts(path: str, ground: Ground) -> list[str]:

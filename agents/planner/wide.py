@@ -26,11 +26,11 @@ def wider(ground: Ground, single: Sequence[Draft], rng: random.Random, count: in
     """Two changes at once, or one more change to a branch that raced ahead of its head and was not kept."""
     found: list[Draft] = []
     branches = [
-        b for b in ground.archive if b.effect > 0 and b.tree != ground.head and b.tree not in ("", b.parent)
+        b for b in ground.archive if b.effect > 0 and b.tree not in ("", b.parent, ground.head, *ground.heads)
     ]
     for _ in range(count if len(single) > 1 else 0):
         one, other = rng.sample(single, 2)
-        if one.surface == other.surface and one.arms[0] == other.arms[0]:
+        if _alike(one, other):
             continue
         if branches and rng.random() < 0.3:
             branch = rng.choice(branches)
@@ -38,6 +38,13 @@ def wider(ground: Ground, single: Sequence[Draft], rng: random.Random, count: in
         else:
             found.append(several([one, other]))
     return found
+
+
+def _alike(one: Draft, other: Draft) -> bool:
+    """Whether two changes are of one kind, or move the same parameter, so that both are no more than one."""
+    if one.operator == other.operator == "perturb":
+        return bool(one.change["parameter"] == other.change["parameter"])
+    return one.surface == other.surface and one.arms[0] == other.arms[0]
 
 
 def ablations(ground: Ground) -> list[Draft]:
@@ -63,12 +70,14 @@ def _hunks(path: str, text: str, before: str) -> list[Draft]:
     ).get_opcodes():
         if kind == "equal":
             continue
-        above = 1 if first == end and first else 0  # a replacement needs something to stand in the place of
+        # A replacement needs something to stand in the place of, and an empty line is not the same as none.
+        bare = first == end or old[old_first:old_end] == [""]
+        above, below = int(bare and first > 0), int(bare and not first)
         change = {
             "path": path,
             "line": first - above + 1,
-            "old": "\n".join(lines[first - above : end]),
-            "new": "\n".join(old[old_first - above : old_end]),
+            "old": "\n".join(lines[first - above : end + below]),
+            "new": "\n".join(old[old_first - above : old_end + below]),
         }
         found.append(
             Draft(
