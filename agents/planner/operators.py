@@ -119,7 +119,7 @@ def _grafted(ground: Ground, plan: Plan) -> Draft:
     return Draft(
         surface=plan.surface,
         operator=plan.operator,
-        arms=(plan.arm, "graft"),
+        arms=(plan.arm, "graft", *plan.ingredients),
         change=dict(plan.change),
         title=f"again: {title}",
     )

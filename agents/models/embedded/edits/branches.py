@@ -82,12 +82,19 @@ def _first_and_second(source: Source, node: ast.If, following: ast.stmt) -> Iter
     """Swap what a guard returns with what is returned behind it; make a second `if` an `elif`, or give it an `else`."""
     if isinstance(following, ast.Return) and following.value and len(node.body) == 1:
         own = node.body[0]
-        if isinstance(own, ast.Return) and own.value and source.code(own.value) != source.code(following.value):
+        if (
+            isinstance(own, ast.Return)
+            and own.value
+            and source.code(own.value) != source.code(following.value)
+        ):
             (start, middle), (after, end) = source.span(own.value), source.span(following.value)
             if source.cut(start, end).count("\n") < blocks.TALLEST:
                 new = f"{source.code(following.value)}{source.cut(middle, after)}{source.code(own.value)}"
                 yield Change(start, end, new, (start, end), 1.0)
-    if isinstance(following, ast.If) and not source.cut(source.span(node)[1], source.span(following)[0]).strip():
+    if (
+        isinstance(following, ast.If)
+        and not source.cut(source.span(node)[1], source.span(following)[0]).strip()
+    ):
         start = source.span(following)[0]
         if not isinstance(node.body[-1], blocks.LEAVING):
             yield Change(start, start + 2, "elif", (start, start + 2), 0.5)
@@ -163,7 +170,11 @@ def _is_exception(place: Place, known: list[str]) -> bool:
 def _caught(source: Source, caught: ast.expr, known: list[str]) -> Iterator[Change]:
     """One exception more or less in what a handler catches."""
     span = source.span(caught)
-    names = [source.code(each) for each in caught.elts] if isinstance(caught, ast.Tuple) else [source.code(caught)]
+    names = (
+        [source.code(each) for each in caught.elts]
+        if isinstance(caught, ast.Tuple)
+        else [source.code(caught)]
+    )
     others = [n for n in dict.fromkeys((*_RELATIVES.get(names[0], ()), *known, *_COMMON)) if n not in names]
     for other in others[:6]:
         yield Change(*span, f"({', '.join([*names, other])})", span, 0.3)

@@ -33,11 +33,46 @@ def _table() -> dict[str, tuple[str, ...]]:
 
 
 LOOKALIKES = _table()
-_WRAPPERS = ("list", "sorted", "set", "tuple", "dict", "abs", "reversed", "str", "int", "float", "round", "len", "sum")
-_DROPPED = ("strip", "lower", "upper", "copy", "items", "values", "keys", "title", "casefold", "rstrip", "lstrip")
+_WRAPPERS = (
+    "list",
+    "sorted",
+    "set",
+    "tuple",
+    "dict",
+    "abs",
+    "reversed",
+    "str",
+    "int",
+    "float",
+    "round",
+    "len",
+    "sum",
+)
+_DROPPED = (
+    "strip",
+    "lower",
+    "upper",
+    "copy",
+    "items",
+    "values",
+    "keys",
+    "title",
+    "casefold",
+    "rstrip",
+    "lstrip",
+)
 """Methods without arguments that may be called once too often, or be forgotten."""
 _FORGOTTEN = ("strip", "lower", "upper", "copy", "items", "values")
-_CONVERSIONS = {"list": 0.15, "int": 0.15, "sorted": 0.15, "dict": 0.1, "str": 0.1, "set": 0.08, "abs": 0.08, "len": 0.05}
+_CONVERSIONS = {
+    "list": 0.15,
+    "int": 0.15,
+    "sorted": 0.15,
+    "dict": 0.1,
+    "str": 0.1,
+    "set": 0.08,
+    "abs": 0.08,
+    "len": 0.05,
+}
 _MOST = 4
 """Functions or methods of the file that one call may mean instead."""
 
@@ -60,7 +95,9 @@ def wrong_call(source: Source) -> Iterator[Change]:
             yield from _wrapped(source, place, node)
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             key = node.slice
-            if isinstance(key, (ast.Name, ast.Attribute)) or (isinstance(key, ast.Constant) and type(key.value) is str):
+            if isinstance(key, (ast.Name, ast.Attribute)) or (
+                isinstance(key, ast.Constant) and type(key.value) is str
+            ):
                 span, (of, by) = source.span(node), (source.code(node.value), source.code(key))
                 yield Change(*span, f"{of}.get({by})", span, 0.2)
                 yield Change(*span, f"{of}.get({by}, 0)", span, 0.2)
@@ -76,7 +113,9 @@ def _arities(source: Source) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _function(source: Source, place: Place, node: ast.Name, arities: dict[str, tuple[int, int]]) -> Iterator[Change]:
+def _function(
+    source: Source, place: Place, node: ast.Name, arities: dict[str, tuple[int, int]]
+) -> Iterator[Change]:
     """Look-alikes of a function, and functions of the file that take as many arguments."""
     if node.id in source.visible(place):
         return
@@ -107,7 +146,12 @@ def _unwrapped(source: Source, place: Place, node: ast.Call) -> Iterator[Change]
         if function.id in _WRAPPERS and len(node.args) == 1 and not node.keywords:
             if not isinstance(node.args[0], (ast.GeneratorExp, ast.Starred)):
                 yield Change(*span, source.code(node.args[0]), span, 0.4)
-    elif isinstance(function, ast.Attribute) and function.attr in _DROPPED and not node.args and not node.keywords:
+    elif (
+        isinstance(function, ast.Attribute)
+        and function.attr in _DROPPED
+        and not node.args
+        and not node.keywords
+    ):
         yield Change(*span, source.code(function.value), span, 0.4)
     elif isinstance(function, ast.Attribute) and function.attr == "get" and 1 <= len(node.args) <= 2:
         yield Change(*span, f"{source.code(function.value)}[{source.code(node.args[0])}]", span, 0.2)
@@ -121,7 +165,11 @@ def _ordered(source: Source, node: ast.Call, called: str) -> Iterator[Change]:
     span = source.span(node)
     code = source.code(node)
     rest = [*(source.code(a) for a in node.args), *(source.code(k.value) for k in node.keywords)]
-    if called in ("sorted", "sort") and not any(k.arg == "reverse" for k in node.keywords) and code.endswith(")"):
+    if (
+        called in ("sorted", "sort")
+        and not any(k.arg == "reverse" for k in node.keywords)
+        and code.endswith(")")
+    ):
         gap = "" if not rest else ", "
         yield Change(*span, f"{code[:-1].rstrip(', ')}{gap}reverse=True)", span, 0.4)
     for keyword in node.keywords:
@@ -139,7 +187,9 @@ def _wrapped(source: Source, place: Place, node: ast.Name | ast.Attribute) -> It
     span, text = source.span(node), source.code(node)
     if isinstance(above, (ast.For, ast.comprehension)) and above.iter is node:
         pair = isinstance(above.target, ast.Tuple)
-        forms = {"enumerate({})": 0.3, "{}.items()": 0.5} if pair else {"reversed({})": 0.3, "sorted({})": 0.3}
+        forms = (
+            {"enumerate({})": 0.3, "{}.items()": 0.5} if pair else {"reversed({})": 0.3, "sorted({})": 0.3}
+        )
         forms |= {"list({})": 0.15, "{}.values()": 0.15}
     elif isinstance(above, (ast.Return, ast.Assign)) and above.value is node:
         forms = {f"{function}({{}})": weight for function, weight in _CONVERSIONS.items()}
@@ -182,7 +232,11 @@ def arguments(source: Source) -> Iterator[Change]:
             yield from _neighbours(source, [node.key, node.value], 0.5)
         elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Subscript):
             yield from _neighbours(source, [node.value.slice, node.slice], 0.5)
-        elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+        elif (
+            isinstance(node, ast.Compare)
+            and len(node.ops) == 1
+            and isinstance(node.ops[0], (ast.In, ast.NotIn))
+        ):
             yield from _neighbours(source, [node.left, node.comparators[0]], 0.2)
 
 
@@ -192,8 +246,15 @@ def _passed(source: Source, place: Place, node: ast.Call) -> Iterator[Change]:
     plain = [source.code(a) for a in node.args if not isinstance(a, ast.Starred)]
     if len(plain) != len(node.args) or node.keywords:
         return
-    if isinstance(function, ast.Attribute) and len(plain) == 1 and isinstance(function.value, (ast.Name, ast.Attribute)):
-        if isinstance(node.args[0], (ast.Name, ast.Attribute)) and source.code(function.value) not in source.modules:
+    if (
+        isinstance(function, ast.Attribute)
+        and len(plain) == 1
+        and isinstance(function.value, (ast.Name, ast.Attribute))
+    ):
+        if (
+            isinstance(node.args[0], (ast.Name, ast.Attribute))
+            and source.code(function.value) not in source.modules
+        ):
             swapped = f"{plain[0]}.{function.attr}({source.code(function.value)})"
             yield Change(*span, swapped, span, 0.15)
     if len(plain) == 3 and plain[0] != plain[2]:

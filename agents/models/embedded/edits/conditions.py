@@ -63,14 +63,19 @@ def _conjuncts(source: Source, place: Place, test: ast.expr) -> Iterator[str]:
     for node in ast.walk(test):
         other = ""
         if isinstance(node, ast.Subscript) and isinstance(node.value, (ast.Name, ast.Attribute)):
-            of, key = source.code(node.value), source.code(node.slice) if not isinstance(node.slice, ast.Slice) else ""
+            of, key = (
+                source.code(node.value),
+                source.code(node.slice) if not isinstance(node.slice, ast.Slice) else "",
+            )
             if key.isidentifier() and place.function:
                 counted = key in uses.counters(source, place.function) or isinstance(place.node, ast.While)
                 other = f"{key} < len({of})" if counted else f"{key} in {of}"
             else:
                 other = of
         elif isinstance(node, ast.Attribute) and isinstance(node.value, (ast.Name, ast.Attribute)):
-            other = source.code(node.value) if source.code(node.value) not in ("self", *source.modules) else ""
+            other = (
+                source.code(node.value) if source.code(node.value) not in ("self", *source.modules) else ""
+            )
         if other and other not in seen and not source.code(test).startswith(other + " is"):
             seen.add(other)
             yield other
@@ -88,7 +93,9 @@ def _always(source: Source, node: ast.If) -> Iterator[Change]:
         first, last = node.lineno, blocks.last_line(inner)
         if last - first < blocks.TALLEST:
             span = source.line_span(first, last)
-            yield Change(*span, blocks.moved(source, inner.lineno, last, node.col_offset - inner.col_offset), span, 0.2)
+            yield Change(
+                *span, blocks.moved(source, inner.lineno, last, node.col_offset - inner.col_offset), span, 0.2
+            )
 
 
 def _other_answer(source: Source, place: Place, function: Function, node: ast.stmt) -> Iterator[Change]:

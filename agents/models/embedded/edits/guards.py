@@ -52,7 +52,9 @@ def _answers(source: Source, place: Place, function: Function, about: str, *, lo
     return ({"continue": 2.0, "break": 0.7} | found) if looping else found
 
 
-def _best(conditions: Mapping[str, float], answers: Mapping[str, float], most: int) -> list[tuple[str, str, float]]:
+def _best(
+    conditions: Mapping[str, float], answers: Mapping[str, float], most: int
+) -> list[tuple[str, str, float]]:
     """The likeliest pairs of a condition and an answer."""
     pairs = [(c, a, x * y) for c, x in conditions.items() for a, y in answers.items()]
     return sorted(pairs, key=lambda pair: -pair[2])[:most]
@@ -118,12 +120,18 @@ def _conditions(name: str, sorts: Iterable[str]) -> Options:
 
 def _taken(node: ast.stmt) -> list[str]:
     """The name that a statement gives what it takes from a collection, or makes of something."""
-    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.targets[0], ast.Name):
+    if (
+        isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.targets[0], ast.Name)
+    ):
         return [node.targets[0].id]
     return []
 
 
-def _at_head(source: Source, place: Place, function: Function, names: list[str], at: ast.stmt) -> Iterator[Change]:
+def _at_head(
+    source: Source, place: Place, function: Function, names: list[str], at: ast.stmt
+) -> Iterator[Change]:
     """Pass over a value of a loop, or leave, where the value has just become known."""
     inside = source.inside[function]
     used, known = uses.of_places(source, inside), uses.tests(source, function)
@@ -134,7 +142,11 @@ def _at_head(source: Source, place: Place, function: Function, names: list[str],
         conditions = _conditions(name, used.get(name, {}))
         for container in uses.containers_of(source, inside, name)[:2]:
             conditions |= {f"{name} in {container}": 1.0, f"{name} not in {container}": 0.5}
-        answers = {"continue": 1.0, "break": 0.3} if in_loop(place) else _answers(source, place, function, name, looping=False)
+        answers = (
+            {"continue": 1.0, "break": 0.3}
+            if in_loop(place)
+            else _answers(source, place, function, name, looping=False)
+        )
         found += _best({c: w for c, w in conditions.items() if c not in known}, answers, _IN_LOOP)
     yield from _guards(source, at, sorted(found, key=lambda guard: -guard[2])[:_IN_LOOP])
 
@@ -149,7 +161,9 @@ def in_loop(place: Place) -> bool:
     return False
 
 
-def _before(source: Source, place: Place, function: Function, node: ast.stmt, known: frozenset[str]) -> Iterator[Change]:
+def _before(
+    source: Source, place: Place, function: Function, node: ast.stmt, known: frozenset[str]
+) -> Iterator[Change]:
     """Answer before a statement that fails for some values of the names in it."""
     if not isinstance(node, (*blocks.SIMPLE, ast.Return)):
         return
@@ -170,7 +184,10 @@ def _risks(source: Source, function: Function, node: ast.stmt) -> Options:
                 text = source.code(divisor)
                 found |= {f"not {text}": 1.0} | ({} if _is_length(inner.right) else {f"{text} == 0": 1.0})
         elif isinstance(inner, ast.Subscript) and isinstance(inner.value, (ast.Name, ast.Attribute)):
-            of, key = source.code(inner.value), source.code(inner.slice) if not isinstance(inner.slice, ast.Slice) else ""
+            of, key = (
+                source.code(inner.value),
+                source.code(inner.slice) if not isinstance(inner.slice, ast.Slice) else "",
+            )
             if key in ("0", "-1"):
                 found[f"not {of}"] = 0.7
             elif key.replace(".", "").isidentifier() and key not in uses.counters(source, function):
@@ -180,10 +197,18 @@ def _risks(source: Source, function: Function, node: ast.stmt) -> Options:
                 found[f"not {source.code(inner.func.value)}"] = 0.8
             elif inner.func.attr in ("append", "add") and inner.args:
                 found |= _limits(source, function, source.code(inner.func.value))
-        elif isinstance(inner, ast.Call) and getattr(inner.func, "id", "") in uses.RISKY_CALLS and len(inner.args) == 1:
+        elif (
+            isinstance(inner, ast.Call)
+            and getattr(inner.func, "id", "") in uses.RISKY_CALLS
+            and len(inner.args) == 1
+        ):
             if isinstance(inner.args[0], (ast.Name, ast.Attribute)):
                 found[f"not {source.code(inner.args[0])}"] = 0.8
-    if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Sub) and not isinstance(node.value, ast.Constant):
+    if (
+        isinstance(node, ast.AugAssign)
+        and isinstance(node.op, ast.Sub)
+        and not isinstance(node.value, ast.Constant)
+    ):
         less, more = source.code(node.target), source.code(node.value)
         found |= {f"{less} < {more}": 1.5, f"{more} > {less}": 0.8}
     return found
@@ -199,12 +224,16 @@ def _limits(source: Source, function: Function, collection: str) -> Options:
     if owner is None or not collection.startswith("self."):
         return {}
     read = {
-        p.node.attr for p in source.places if isinstance(p.node, ast.Attribute) and isinstance(p.node.ctx, ast.Load)
+        p.node.attr
+        for p in source.places
+        if isinstance(p.node, ast.Attribute) and isinstance(p.node.ctx, ast.Load)
     }
     return {f"len({collection}) >= self.{name}": 5.0 for name in source.members[owner][0] if name not in read}
 
 
-def _around(source: Source, place: Place, function: Function, node: ast.stmt, known: frozenset[str]) -> Iterator[Change]:
+def _around(
+    source: Source, place: Place, function: Function, node: ast.stmt, known: frozenset[str]
+) -> Iterator[Change]:
     """Run a statement only if a condition holds."""
     last = blocks.last_line(node)
     if not isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr)) or last - node.lineno > 2:

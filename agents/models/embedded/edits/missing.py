@@ -15,7 +15,12 @@ _LOOKED_AT = 60
 """Characters of such a statement, and statements that are looked at for one function."""
 _SUSPICIOUS = 6.0
 """How much likelier a statement is missing without which something would have no use."""
-_ADDING = {"[]": "{}.append({})", "list()": "{}.append({})", "set()": "{}.add({})", "deque()": "{}.append({})"}
+_ADDING = {
+    "[]": "{}.append({})",
+    "list()": "{}.append({})",
+    "set()": "{}.add({})",
+    "deque()": "{}.append({})",
+}
 _BY_CALL = ("append", "add", "extend", "insert", "update", "appendleft", "setdefault", "push", "discard")
 
 Options = dict[str, float]
@@ -46,7 +51,11 @@ def _fields(source: Source, function: Function, owner: ast.ClassDef | None) -> I
     data, methods = source.members[owner]
     for place in source.places:
         node = place.node
-        if place.owner is owner and isinstance(node, ast.Attribute) and source.code(node) == f"self.{node.attr}":
+        if (
+            place.owner is owner
+            and isinstance(node, ast.Attribute)
+            and source.code(node) == f"self.{node.attr}"
+        ):
             if node.attr not in (*data, *methods) and not owner.bases:
                 own = [node.attr] if node.attr in parameters(function) else []
                 for value in own or ("0", "[]", "{}", "None", "set()", "False"):
@@ -74,7 +83,9 @@ def _results(source: Source, function: Function) -> Iterator[Change]:
     unread = {n: (_SUSPICIOUS if not source.reads[function][n] or gives else 1.0) for n in own[:4]}
     found = {f"return {n}": (0.1 if yields else w) for n, w in unread.items()}
     if gives:
-        found |= {f"return {v}": 2.0 for v in ("None", "False", "True", "-1", "0", "[]", *parameters(function)[:1])}
+        found |= {
+            f"return {v}": 2.0 for v in ("None", "False", "True", "-1", "0", "[]", *parameters(function)[:1])
+        }
     if function in source.owners and source.owners[function]:
         found |= {"return self": 0.1}
     for code, weight in found.items():
@@ -99,11 +110,19 @@ class _Function:
     def _beginnings(self) -> dict[str, str]:
         """What each local name, and each attribute of the object, is at first."""
         owner = self.source.owners[self.function]
-        of_class = (p for p in self.source.places if owner and p.owner is owner and p.function not in (None, self.function))
+        of_class = (
+            p
+            for p in self.source.places
+            if owner and p.owner is owner and p.function not in (None, self.function)
+        )
         found: dict[str, str] = {}
         for place in chain(self.inside, of_class):
             node = place.node
-            if isinstance(node, ast.Assign) and len(node.targets) == 1 and not isinstance(node.targets[0], ast.Tuple):
+            if (
+                isinstance(node, ast.Assign)
+                and len(node.targets) == 1
+                and not isinstance(node.targets[0], ast.Tuple)
+            ):
                 target = self.source.code(node.targets[0])
                 if place.function is self.function or target.startswith("self."):
                     found.setdefault(target, self.source.code(node.value))
@@ -122,13 +141,21 @@ class _Function:
         first = body[0]
         if alone[0] and first.lineno > getattr(place.node, "lineno", 0) and not blocks.is_docstring(first):
             marks = {code: 1.5 for code in self._marks() if code not in there}
-            again = {c: 0.4 for c, s in repeated[:_MOST] if s is not first} if isinstance(place.node, blocks.LOOPS) else {}
+            again = (
+                {c: 0.4 for c, s in repeated[:_MOST] if s is not first}
+                if isinstance(place.node, blocks.LOOPS)
+                else {}
+            )
             simple = isinstance(first, (*blocks.SIMPLE, ast.If, *blocks.LOOPS))
             for code, weight in (marks | again).items() if simple or marks else ():
                 yield blocks.insertion(self.source, first, [code], weight)
 
     def _put(
-        self, at: ast.stmt, following: Sequence[ast.stmt], repeated: list[tuple[str, ast.stmt]], options: Options
+        self,
+        at: ast.stmt,
+        following: Sequence[ast.stmt],
+        repeated: list[tuple[str, ast.stmt]],
+        options: Options,
     ) -> Iterator[Change]:
         """Behind a statement, or before one that leaves the block."""
         if blocks.is_docstring(at):
@@ -156,7 +183,12 @@ class _Function:
             if loop is not None:
                 found |= self._additions(loop)
             found |= self._kept(body)
-        if loop is not None and last and not isinstance(place.node, blocks.LOOPS) and isinstance(place.node, ast.If):
+        if (
+            loop is not None
+            and last
+            and not isinstance(place.node, blocks.LOOPS)
+            and isinstance(place.node, ast.If)
+        ):
             found |= {"break": 0.4, "continue": 0.4}
         last_bound = body[number]
         if isinstance(last_bound, ast.Assign) and isinstance(last_bound.targets[0], ast.Name):
@@ -170,14 +202,21 @@ class _Function:
         found: Options = {}
         names = dict.fromkeys(n.id for n in ast.walk(loop.test) if isinstance(n, ast.Name))
         changed = {
-            n.id for s in loop.body for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            n.id
+            for s in loop.body
+            for n in ast.walk(s)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
         }
         for name in names:
             weight = 0.3 if changed & set(names) else _SUSPICIOUS
             sorts = self.used.get(name, {})
             if uses.NUMBER in sorts or uses.KEY in sorts or uses.DIVISOR in sorts:
                 found |= {f"{name} += 1": weight, f"{name} -= 1": weight}
-                found |= {f"{name} //= 10": weight / 4, f"{name} //= 2": weight / 4} if uses.NUMBER in sorts else {}
+                found |= (
+                    {f"{name} //= 10": weight / 4, f"{name} //= 2": weight / 4}
+                    if uses.NUMBER in sorts
+                    else {}
+                )
             for attribute in self.source.attributes[0][:4] if uses.OBJECT in sorts else ():
                 found[f"{name} = {name}.{attribute}"] = weight
         return found
@@ -199,7 +238,10 @@ class _Function:
                 found[f"{target} += 1"] = weight
                 found |= {f"{target} += {value}": weight / 2 for value in values[:2]}
             elif beginning in ("{}", "dict()") and len(values) > 1:
-                found |= {f"{target}[{values[1]}] = {values[0]}": weight, f"{target}[{values[0]}] = {values[1]}": weight / 2}
+                found |= {
+                    f"{target}[{values[1]}] = {values[0]}": weight,
+                    f"{target}[{values[0]}] = {values[1]}": weight / 2,
+                }
             elif beginning in ('""', "''"):
                 found |= {f"{target} += {value}": weight for value in values[:2]}
         return found
@@ -226,7 +268,9 @@ class _Function:
             node = place.node
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
                 of, key = node.comparators[0], node.left
-                plain = isinstance(of, (ast.Name, ast.Attribute)) and isinstance(key, (ast.Name, ast.Attribute))
+                plain = isinstance(of, (ast.Name, ast.Attribute)) and isinstance(
+                    key, (ast.Name, ast.Attribute)
+                )
                 if plain and not any(self._grows(p, self.source.code(of)) for p in self.inside):
                     form = _ADDING.get(self.beginnings.get(self.source.code(of), "set()"), "")
                     found += [form.format(self.source.code(of), self.source.code(key))] if form else []
@@ -242,7 +286,10 @@ class _Function:
             if beginning in _ADDING:
                 found |= {_ADDING[beginning].format(target, name): _SUSPICIOUS for name in names}
             elif beginning in ("0", "0.0"):
-                found |= {f"{target} += {name}": _SUSPICIOUS for name in names} | {f"{target} += 1": 0.2, f"{target} -= 1": 0.2}
+                found |= {f"{target} += {name}": _SUSPICIOUS for name in names} | {
+                    f"{target} += 1": 0.2,
+                    f"{target} -= 1": 0.2,
+                }
             elif beginning in ("{}", "dict()") and len(names) > 1:
                 found |= {f"{target}[{names[0]}] = {names[1]}": _SUSPICIOUS}
             elif beginning in parameters(self.function):
@@ -251,9 +298,15 @@ class _Function:
         if isinstance(final, ast.Return) and isinstance(final.value, ast.Name):
             for place in self.inside:
                 node = place.node
-                if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and not isinstance(node.slice, ast.Slice):
+                if (
+                    isinstance(node, ast.Subscript)
+                    and isinstance(node.ctx, ast.Load)
+                    and not isinstance(node.slice, ast.Slice)
+                ):
                     of = self.source.code(node.value)
-                    if not any(self._grows(p, of) for p in self.inside) and not isinstance(node.slice, ast.Constant):
+                    if not any(self._grows(p, of) for p in self.inside) and not isinstance(
+                        node.slice, ast.Constant
+                    ):
                         found[f"{self.source.code(node)} = {final.value.id}"] = 1.0
         return found
 
@@ -280,7 +333,9 @@ def _short(function: Function) -> list[ast.stmt]:
     ]
 
 
-def _distinct(source: Source, statements: Iterable[ast.stmt], visible: set[str]) -> list[tuple[str, ast.stmt]]:
+def _distinct(
+    source: Source, statements: Iterable[ast.stmt], visible: set[str]
+) -> list[tuple[str, ast.stmt]]:
     """Different texts of statements all of whose names mean something here."""
     found: dict[str, ast.stmt] = {}
     for statement in statements:

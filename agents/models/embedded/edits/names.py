@@ -79,7 +79,9 @@ def _constants(source: Source) -> list[str]:
 def _objects(source: Source, place: Place) -> frozenset[str]:
     """Names whose attributes the function of a place reads."""
     nodes = (other.node for other in source.inside[place.function]) if place.function else ()
-    return frozenset(n.value.id for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name))
+    return frozenset(
+        n.value.id for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
+    )
 
 
 def nearest(source: Source, place: Place, names: list[str]) -> list[str]:

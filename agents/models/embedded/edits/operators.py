@@ -88,7 +88,11 @@ def _grouped(source: Source, node: ast.BinOp) -> Iterator[Change]:
                 yield Change(*span, f"({source.cut(span[0], middle)}){source.cut(middle, end)}", span, 0.3)
         return
     for part in (node.left, node.right):
-        if isinstance(part, ast.BinOp) and isinstance(part.op, (ast.Add, ast.Sub)) and not source.is_bare(part):
+        if (
+            isinstance(part, ast.BinOp)
+            and isinstance(part.op, (ast.Add, ast.Sub))
+            and not source.is_bare(part)
+        ):
             start, end = source.span(part)
             outer = (start - 1, end + 1)
             if source.data[outer[0] : start] == b"(" and source.data[end : outer[1]] == b")":
@@ -114,7 +118,11 @@ def boolean_operator(source: Source) -> Iterator[Change]:
             yield from _swaps(source.between(left, right, symbol), {other: 1})
         span = source.span(node)
         for number, value in enumerate(node.values):
-            if isinstance(value, ast.BoolOp) and len(node.values) == len(value.values) == 2 and source.is_bare(value):
+            if (
+                isinstance(value, ast.BoolOp)
+                and len(node.values) == len(value.values) == 2
+                and source.is_bare(value)
+            ):
                 start, end = source.span(value.values[0])[1], source.span(value.values[1])[0]
                 if number:  # a or b and c
                     new = f"({source.cut(span[0], start)}){source.cut(start, span[1])}"

@@ -17,9 +17,16 @@ Options = dict[str, float]
 def base_case(source: Source) -> Iterator[Change]:
     """A base case at the head of a function that calls itself, or another condition or value of one."""
     for function, owner in source.owners.items():
-        calls = [c for c in ast.walk(function) if isinstance(c, ast.Call) and _calls_itself(c, function, owner)]
+        calls = [
+            c for c in ast.walk(function) if isinstance(c, ast.Call) and _calls_itself(c, function, owner)
+        ]
         body = blocks.without_docstring(function.body)
-        if not calls or not body or not blocks.stands_alone(source, body[0]) or body[0].lineno == function.lineno:
+        if (
+            not calls
+            or not body
+            or not blocks.stands_alone(source, body[0])
+            or body[0].lineno == function.lineno
+        ):
             continue
         conditions, values = _conditions(source, function, calls), _values(source, function, calls)
         known = uses.tests(source, function)
@@ -38,10 +45,14 @@ def _calls_itself(call: ast.Call, function: Function, owner: ast.ClassDef | None
     return isinstance(call.func, ast.Attribute) and call.func.attr == function.name
 
 
-def _other(source: Source, node: ast.If, answer: ast.Return, conditions: Options, values: Options) -> Iterator[Change]:
+def _other(
+    source: Source, node: ast.If, answer: ast.Return, conditions: Options, values: Options
+) -> Iterator[Change]:
     """Another condition or value of a base case that there is."""
     span, subject = source.span(node.test), {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}
-    near = [c for c in conditions if {n.id for n in ast.walk(ast.parse(c)) if isinstance(n, ast.Name)} <= subject]
+    near = [
+        c for c in conditions if {n.id for n in ast.walk(ast.parse(c)) if isinstance(n, ast.Name)} <= subject
+    ]
     for condition in near[:_OTHERS]:
         if condition != source.code(node.test):
             yield Change(*span, condition, span, 0.5)
@@ -69,15 +80,34 @@ def _conditions(source: Source, function: Function, calls: list[ast.Call]) -> Op
 def _ends(name: str, argument: ast.expr, names: list[str], used: uses.Uses) -> Options:
     """Where the changes of one argument come to an end."""
     if isinstance(argument, ast.Subscript) and isinstance(argument.slice, ast.Slice):
-        return {f"not {name}": 1.0, f"len({name}) <= 1": 0.7, f"len({name}) == 1": 0.4, f"len({name}) < 2": 0.3}
+        return {
+            f"not {name}": 1.0,
+            f"len({name}) <= 1": 0.7,
+            f"len({name}) == 1": 0.4,
+            f"len({name}) < 2": 0.3,
+        }
     if isinstance(argument, ast.BinOp) and isinstance(argument.op, (ast.Sub, ast.FloorDiv, ast.Mod)):
-        zero = {f"{name} == 0": 1.0, f"{name} <= 1": 0.8, f"{name} < 2": 0.5, f"{name} <= 0": 0.6, f"{name} == 1": 0.5}
-        return zero | {f"{name} < 0": 0.3} | {f"{name} > {o}": 0.4 for o in names if o != name and len(names) < 4}
+        zero = {
+            f"{name} == 0": 1.0,
+            f"{name} <= 1": 0.8,
+            f"{name} < 2": 0.5,
+            f"{name} <= 0": 0.6,
+            f"{name} == 1": 0.5,
+        }
+        return (
+            zero
+            | {f"{name} < 0": 0.3}
+            | {f"{name} > {o}": 0.4 for o in names if o != name and len(names) < 4}
+        )
     if isinstance(argument, ast.BinOp) and isinstance(argument.op, ast.Add):
         many = [other for other in names if uses.MANY in used.get(other, {})]
-        ends = {f"{name} == len({other})": 1.0 for other in many} | {f"{name} >= len({other})": 0.8 for other in many}
+        ends = {f"{name} == len({other})": 1.0 for other in many} | {
+            f"{name} >= len({other})": 0.8 for other in many
+        }
         return ends | {f"{name} > {other}": 0.6 for other in names if other not in (name, *many)}
-    if isinstance(argument, ast.BinOp) or (isinstance(argument, ast.Name) and uses.NUMBER in used.get(name, {})):
+    if isinstance(argument, ast.BinOp) or (
+        isinstance(argument, ast.Name) and uses.NUMBER in used.get(name, {})
+    ):
         return {f"{name} == 0": 1.0, f"not {name}": 0.5}
     if isinstance(argument, ast.Attribute):
         return {f"{name} is None": 1.0, f"not {name}": 0.6}
@@ -99,7 +129,9 @@ def _values(source: Source, function: Function, calls: list[ast.Call]) -> Option
     joined = [p.node for p in source.inside[function] if isinstance(p.node, ast.BoolOp)]
     for node in joined:
         if any(id(value) in inside for value in node.values):
-            found |= {"True": 1.0, "False": 0.6} if isinstance(node.op, ast.And) else {"False": 1.0, "True": 0.6}
+            found |= (
+                {"True": 1.0, "False": 0.6} if isinstance(node.op, ast.And) else {"False": 1.0, "True": 0.6}
+            )
     found |= {name: 0.5 for name in names[:2] if name not in found}
     if "[]" in found or names:
         found.setdefault("[[]]", 0.3)

@@ -24,7 +24,12 @@ def moved_statement(source: Source) -> Iterator[Change]:
                 yield from _into_end(source, node, following)
         if alone[-1] and isinstance(place.node, _HOLDING):
             yield from _out_of_end(source, place, body)
-        if alone[0] and len(body) > 1 and isinstance(place.node, (*LOOPS, ast.If, ast.With)) and body is place.node.body:
+        if (
+            alone[0]
+            and len(body) > 1
+            and isinstance(place.node, (*LOOPS, ast.If, ast.With))
+            and body is place.node.body
+        ):
             yield from _out_of_head(source, place.node, body[0])
 
 
@@ -148,7 +153,9 @@ def _within(source: Source, node: ast.stmt) -> list[str]:
 def _within_blocks(source: Source, body: Sequence[ast.stmt], codes: list[str]) -> Iterator[Change]:
     """Statements in the blocks of a body that stand in the body as well."""
     for node in body:
-        for inner in (getattr(node, "body", []), getattr(node, "orelse", [])) if isinstance(node, _HOLDING) else ():
+        for inner in (
+            (getattr(node, "body", []), getattr(node, "orelse", [])) if isinstance(node, _HOLDING) else ()
+        ):
             for number, each in enumerate(inner):
                 if isinstance(each, SIMPLE) and _words(source, each) in codes and len(inner) > 1:
                     change = blocks.removal(source, inner, number, 1.0)
@@ -162,7 +169,9 @@ def extra_statement(source: Source) -> Iterator[Change]:
         for number, node in enumerate(body):
             if blocks.is_docstring(node) or (len(body) == 1 and isinstance(place.node, Function)):
                 continue
-            if isinstance(node, (*SIMPLE, ast.Continue, ast.Break)) or (isinstance(node, ast.Return) and number):
+            if isinstance(node, (*SIMPLE, ast.Continue, ast.Break)) or (
+                isinstance(node, ast.Return) and number
+            ):
                 weight = 0.3 if len(body) > 1 else 0.1
                 if isinstance(node, (ast.Return, ast.Assign)):
                     weight /= 2

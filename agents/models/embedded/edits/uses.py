@@ -7,7 +7,20 @@ from agents.models.embedded.edits.source import Function, Place, Source, on_self
 
 MANY, DIVISOR, NUMBER, OBJECT, TEXT, KEY = "many", "divisor", "number", "object", "text", "key"
 RISKY_CALLS = ("min", "max", "next", "mean")
-_GOES_THROUGH = ("len", "sum", "sorted", "list", "set", "tuple", "any", "all", "enumerate", "zip", "reversed", "iter")
+_GOES_THROUGH = (
+    "len",
+    "sum",
+    "sorted",
+    "list",
+    "set",
+    "tuple",
+    "any",
+    "all",
+    "enumerate",
+    "zip",
+    "reversed",
+    "iter",
+)
 _OF_TEXT = (
     "strip", "split", "lower", "upper", "startswith", "endswith", "replace", "splitlines", "partition", "isdigit",
     "title", "lstrip", "rstrip", "find", "isalpha", "capitalize",

@@ -14,7 +14,16 @@ _LONGEST = 24
 _MUTABLE = (ast.List, ast.Dict, ast.Set)
 _EMPTY_CALLS = ("list()", "dict()", "set()")
 _BEGINNINGS: dict[str, dict[str, float]] = {
-    "0": {"1": 0.6, "None": 0.5, "-1": 0.4, 'float("-inf")': 0.3, 'float("inf")': 0.3, "[]": 0.2, "0.0": 0.1, '""': 0.2},
+    "0": {
+        "1": 0.6,
+        "None": 0.5,
+        "-1": 0.4,
+        'float("-inf")': 0.3,
+        'float("inf")': 0.3,
+        "[]": 0.2,
+        "0.0": 0.1,
+        '""': 0.2,
+    },
     "1": {"0": 0.8, "2": 0.2, "None": 0.2, "-1": 0.2},
     "-1": {"0": 0.8, "None": 0.4, "1": 0.2, 'float("-inf")': 0.3},
     "None": {"0": 0.5, "[]": 0.4, '""': 0.4, "{}": 0.4, "False": 0.2},
@@ -133,7 +142,9 @@ def _other_result(source: Source, place: Place, node: ast.Return) -> Iterator[Ch
             yield Change(*span, f"return {other}", span, 0.3)
         return
     text, span = source.code(node.value), source.span(node.value)
-    elsewhere = [source.code(r.value) for r in own_returns(source, place.function) if r.value and r is not node]
+    elsewhere = [
+        source.code(r.value) for r in own_returns(source, place.function) if r.value and r is not node
+    ]
     weights = {other: 0.3 for other in elsewhere if len(other) < _LONGEST and "\n" not in other}
     if not isinstance(node.value, ast.Name):
         parts = {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
@@ -157,7 +168,13 @@ def initial_value(source: Source) -> Iterator[Change]:
     """Another value that a name begins with: nothing of another sort, the first of what is gone through."""
     for place in source.places:
         node = place.node
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign)
+            else []
+        )
         value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
         if len(targets) != 1 or value is None or not isinstance(targets[0], (ast.Name, ast.Attribute)):
             continue
@@ -189,7 +206,9 @@ def _is_first(source: Source, function: Function, target: ast.expr, node: ast.AS
 def _gone_through(source: Source, function: Function) -> list[str]:
     """What the loops of a function go through, if it has a name."""
     loops = (place.node.iter for place in source.inside[function] if isinstance(place.node, ast.For))
-    return list(dict.fromkeys(source.code(each) for each in loops if isinstance(each, (ast.Name, ast.Attribute))))
+    return list(
+        dict.fromkeys(source.code(each) for each in loops if isinstance(each, (ast.Name, ast.Attribute)))
+    )
 
 
 def mutable_default(source: Source) -> Iterator[Change]:
@@ -200,12 +219,20 @@ def mutable_default(source: Source) -> Iterator[Change]:
             yield from _defaults(source, node)
         elif isinstance(node, ast.ClassDef):
             yield from _of_class(source, node)
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and isinstance(node.left, ast.List):
+        elif (
+            isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and isinstance(node.left, ast.List)
+        ):
             inner = node.left.elts[0] if len(node.left.elts) == 1 else None
             if isinstance(inner, (*_MUTABLE, ast.BinOp, ast.Call)):
                 span = source.span(node)
-                yield Change(*span, f"[{source.code(inner)} for _ in range({source.code(node.right)})]", span, 3.0)
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "fromkeys" and len(node.args) == 2:
+                yield Change(
+                    *span, f"[{source.code(inner)} for _ in range({source.code(node.right)})]", span, 3.0
+                )
+        elif (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "attr", "") == "fromkeys"
+            and len(node.args) == 2
+        ):
             if isinstance(node.args[1], _MUTABLE):
                 keys, value = (source.code(argument) for argument in node.args)
                 span = source.span(node)
@@ -221,7 +248,11 @@ def _defaults(source: Source, function: Function) -> Iterator[Change]:
     arguments = function.args
     names = [*arguments.posonlyargs, *arguments.args]
     pairs = [*zip(names[len(names) - len(arguments.defaults) :], arguments.defaults, strict=True)]
-    pairs += [(name, default) for name, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default]
+    pairs += [
+        (name, default)
+        for name, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if default
+    ]
     first = blocks.without_docstring(function.body)[:1]
     for name, default in pairs:
         span, text = source.span(default), source.code(default)
@@ -234,8 +265,16 @@ def _defaults(source: Source, function: Function) -> Iterator[Change]:
         if _is_mutable(source, default):
             start, end = source.line_span(function.lineno, first[0].lineno)
             if first[0].lineno - function.lineno < blocks.TALLEST - 2:
-                head = source.cut(start, span[0]) + "None" + source.cut(span[1], source.line_span(1, first[0].lineno - 1)[1])
-                lines = [head, *(blanks + line for line in setting), blocks.text(source, first[0].lineno, first[0].lineno)]
+                head = (
+                    source.cut(start, span[0])
+                    + "None"
+                    + source.cut(span[1], source.line_span(1, first[0].lineno - 1)[1])
+                )
+                lines = [
+                    head,
+                    *(blanks + line for line in setting),
+                    blocks.text(source, first[0].lineno, first[0].lineno),
+                ]
                 yield Change(start, end, "\n".join(lines), span, 5.0)
         elif text == "None":
             yield blocks.insertion(source, first[0], setting, 0.5)
@@ -248,7 +287,11 @@ def _of_class(source: Source, node: ast.ClassDef) -> Iterator[Change]:
     for statement in node.body:
         if isinstance(statement, ast.Assign) and _is_mutable(source, statement.value) and not has_constructor:
             target = statement.targets[0]
-            if isinstance(target, ast.Name) and blocks.stands_alone(source, statement) and not target.id.isupper():
+            if (
+                isinstance(target, ast.Name)
+                and blocks.stands_alone(source, statement)
+                and not target.id.isupper()
+            ):
                 blanks = blocks.indent(source, statement)
                 body = f"{blanks}{source.unit}self.{source.code(statement)}"
                 span = source.line_span(statement.lineno, blocks.last_line(statement))
