@@ -72,7 +72,7 @@ def choose(
     rng: random.Random,
     lessons: Sequence[str] = (),
 ) -> list[tuple[Draft, float]]:
-    """The drafts to try, with the effect expected of each; no two with the same narrowest (last) ingredient, if possible.
+    """The drafts to try, with the effect expected of each; no two with the same last ingredient if possible.
 
     Thompson sampling: every ingredient's effect is drawn from its posterior; a draft is worth the mean of its
     ingredients' draws, plus a nudge where the critic's failures, or its lessons, point at one of them. A hint counts
