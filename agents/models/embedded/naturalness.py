@@ -17,9 +17,9 @@ def base_scores(counts: Counts, derived: Derived, text: str) -> NDArray[np.float
     Naturalness is the log-probability of the changed lines and of the first tokens behind them, after the
     edit less before it, with the average cost of the tokens that it adds or takes away given back.
     """
-    return np.array(
-        [prior(edit.shares) for edit in derived.edits]
-    ) + HEAD.naturalness * _clipped(_gains(counts, derived, text))
+    return np.array([prior(edit.shares) for edit in derived.edits]) + HEAD.naturalness * _clipped(
+        _gains(counts, derived, text)
+    )
 
 
 def _clipped(gains: NDArray[np.float64]) -> NDArray[np.float64]:

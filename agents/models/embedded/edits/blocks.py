@@ -48,7 +48,9 @@ def without_docstring(body: Sequence[ast.stmt]) -> Sequence[ast.stmt]:
     return body[1:] if is_docstring(body[0]) else body
 
 
-def insertion(source: Source, node: ast.stmt, lines: Sequence[str], weight: float, *, behind: bool = False) -> Change:
+def insertion(
+    source: Source, node: ast.stmt, lines: Sequence[str], weight: float, *, behind: bool = False
+) -> Change:
     """Put lines before a statement that stands alone, or behind it; they are indented as it is."""
     blanks = indent(source, node)
     line = last_line(node) if behind else node.lineno
@@ -58,7 +60,9 @@ def insertion(source: Source, node: ast.stmt, lines: Sequence[str], weight: floa
     return Change(start, end, f"{kept}\n{new}" if behind else f"{new}\n{kept}", site, weight)
 
 
-def removal(source: Source, body: Sequence[ast.stmt], index: int, weight: float, *, upto: int = 0) -> Change | None:
+def removal(
+    source: Source, body: Sequence[ast.stmt], index: int, weight: float, *, upto: int = 0
+) -> Change | None:
     """Take a statement out of its block, or those up to another; a neighbouring line stays as an anchor."""
     node, final = body[index], body[max(index, upto)]
     if not (stands_alone(source, node) and stands_alone(source, final)):
@@ -77,6 +81,11 @@ def removal(source: Source, body: Sequence[ast.stmt], index: int, weight: float,
         start, end = source.line_span(first, last)
         new = indent(source, node) + "pass"
     return Change(start, end, new, source.line_span(first, last), weight)
+
+
+def leaves_loop(node: ast.stmt) -> bool:
+    """Whether a statement is, or holds, a `break` or a `continue`."""
+    return any(isinstance(inner, (ast.Break, ast.Continue)) for inner in ast.walk(node))
 
 
 def moved(source: Source, first: int, last: int, by: int) -> str:

@@ -7,7 +7,19 @@ from agents.models.embedded.edits.change import Change
 from agents.models.embedded.edits.source import Place, Source
 
 _ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
-_NO_QUANTITIES = ("len", "isinstance", "str", "list", "set", "dict", "tuple", "sorted", "reversed", "iter", "print")
+_NO_QUANTITIES = (
+    "len",
+    "isinstance",
+    "str",
+    "list",
+    "set",
+    "dict",
+    "tuple",
+    "sorted",
+    "reversed",
+    "iter",
+    "print",
+)
 _BETWEEN = ("", " ", ",", ", ", "-", "_", ".", ":", "\\n", "0")
 """Texts that stand between other texts, as they are written."""
 _SIMILAR_TEXTS = 2
@@ -16,7 +28,9 @@ _SIMILAR_TEXTS = 2
 def constant(source: Source) -> Iterator[Change]:
     """A neighbouring number, the other sign of an index, the other truth value, or a similar text of the file."""
     numbers = dict.fromkeys(
-        n.value for p in source.places if isinstance(n := p.node, ast.Constant) and type(n.value) is int and n.value > 2
+        n.value
+        for p in source.places
+        if isinstance(n := p.node, ast.Constant) and type(n.value) is int and n.value > 2
     )
     for place in source.places:
         node = place.node
@@ -32,10 +46,17 @@ def constant(source: Source) -> Iterator[Change]:
             for number, weight in _numbers(-node.value if signed else node.value, others).items():
                 yield Change(*span, str(number), span, weight)
         elif isinstance(node.value, float):
-            for new, weight in {"0.0": 0.5, "1.0": 0.5, repr(node.value * 10): 0.2, repr(node.value / 10): 0.2}.items():
+            for new, weight in {
+                "0.0": 0.5,
+                "1.0": 0.5,
+                repr(node.value * 10): 0.2,
+                repr(node.value / 10): 0.2,
+            }.items():
                 if float(new) != node.value:
                     yield Change(*span, new, span, weight)
-        elif isinstance(node.value, str) and isinstance(above, (ast.expr, ast.Return, ast.keyword, ast.Assign)):
+        elif isinstance(node.value, str) and isinstance(
+            above, (ast.expr, ast.Return, ast.keyword, ast.Assign)
+        ):
             for new in _texts(source, place, node):
                 yield Change(*span, new, span, 0.3)
 
@@ -87,7 +108,9 @@ def off_by_one(source: Source) -> Iterator[Change]:
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)) and _is_one(node.right):
             yield Change(*span, source.code(node.left), span)
         elif _is_bound(place):
-            if not isinstance(node, (ast.Constant, ast.UnaryOp, ast.IfExp, ast.Lambda, ast.BoolOp, ast.Compare)):
+            if not isinstance(
+                node, (ast.Constant, ast.UnaryOp, ast.IfExp, ast.Lambda, ast.BoolOp, ast.Compare)
+            ):
                 text = source.code(node)
                 yield Change(*span, f"{text} + 1", span)
                 yield Change(*span, f"{text} - 1", span)
@@ -180,7 +203,13 @@ def _other_bounds(lower: str, upper: str, step: str) -> dict[str, float]:
     if not step and bool(lower) != bool(upper):
         add(upper, lower, "", 0.7)
         bound = lower or upper
-        flipped = bound[1:] if bound.startswith("-") else f"-{bound}" if bound.isidentifier() or bound.isdigit() else ""
+        flipped = (
+            bound[1:]
+            if bound.startswith("-")
+            else f"-{bound}"
+            if bound.isidentifier() or bound.isdigit()
+            else ""
+        )
         if flipped:
             add(*((flipped, "") if lower else ("", flipped)), "", 0.5)
             add(*(("", flipped) if lower else (flipped, "")), "", 0.7)
@@ -209,5 +238,7 @@ def _is_gone_through(place: Place) -> bool:
     if isinstance(above, (ast.For, ast.comprehension)):
         return above.iter is node
     through = ("zip", "sum", "enumerate", "min", "max", "sorted", "list")
+    if isinstance(above, ast.Compare):
+        return isinstance(above.ops[0], (ast.Eq, ast.NotEq)) and above.left is not node
     is_call = isinstance(above, ast.Call) and isinstance(above.func, ast.Name) and above.func.id in through
     return is_call and isinstance(above, ast.Call) and above.args[:1] == [node] and len(above.args) < 3

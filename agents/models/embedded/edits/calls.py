@@ -33,11 +33,39 @@ def _table() -> dict[str, tuple[str, ...]]:
 
 
 LOOKALIKES = _table()
-_WRAPPERS = ("list", "sorted", "set", "tuple", "dict", "abs", "reversed", "str", "int", "float", "round", "len", "sum")
-_DROPPED = ("strip", "lower", "upper", "copy", "items", "values", "keys", "title", "casefold", "rstrip", "lstrip")
+_WRAPPERS = (
+    "list",
+    "sorted",
+    "set",
+    "tuple",
+    "dict",
+    "abs",
+    "reversed",
+    "str",
+    "int",
+    "float",
+    "round",
+    "len",
+    "sum",
+)
+_DROPPED = (
+    "strip",
+    "lower",
+    "upper",
+    "copy",
+    "items",
+    "values",
+    "keys",
+    "title",
+    "casefold",
+    "rstrip",
+    "lstrip",
+)
 """Methods without arguments that may be called once too often, or be forgotten."""
 _FORGOTTEN = ("strip", "lower", "upper", "copy", "items", "values")
-_CONVERSIONS = {"list": 0.15, "int": 0.15, "sorted": 0.15, "dict": 0.1, "str": 0.1, "set": 0.08, "abs": 0.08, "len": 0.05}
+_CONVERSIONS = {"list": 0.15, "int": 0.15, "sorted": 0.15, "dict": 0.1, "str": 0.1, "abs": 0.05}
+_KEEPING = (ast.Return, ast.Assign, ast.DictComp, ast.ListComp, ast.SetComp, ast.GeneratorExp)
+"""What keeps a value as it is."""
 _MOST = 4
 """Functions or methods of the file that one call may mean instead."""
 
@@ -52,6 +80,8 @@ def wrong_call(source: Source) -> Iterator[Change]:
             span = (end - len(node.attr.encode()), end)
             for other in LOOKALIKES.get(node.attr, ()):
                 yield Change(*span, other, span)
+            for other in _methods_like(source, place, node)[:_MOST]:
+                yield Change(*span, other, span, 0.7)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             yield from _function(source, place, node, arities)
         elif isinstance(node, ast.Call):
@@ -60,7 +90,9 @@ def wrong_call(source: Source) -> Iterator[Change]:
             yield from _wrapped(source, place, node)
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             key = node.slice
-            if isinstance(key, (ast.Name, ast.Attribute)) or (isinstance(key, ast.Constant) and type(key.value) is str):
+            if isinstance(key, (ast.Name, ast.Attribute)) or (
+                isinstance(key, ast.Constant) and type(key.value) is str
+            ):
                 span, (of, by) = source.span(node), (source.code(node.value), source.code(key))
                 yield Change(*span, f"{of}.get({by})", span, 0.2)
                 yield Change(*span, f"{of}.get({by}, 0)", span, 0.2)
@@ -76,7 +108,22 @@ def _arities(source: Source) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _function(source: Source, place: Place, node: ast.Name, arities: dict[str, tuple[int, int]]) -> Iterator[Change]:
+def _methods_like(source: Source, place: Place, node: ast.Attribute) -> list[str]:
+    """Methods of the same class that take as many arguments."""
+    above = place.above.node if place.above else None
+    given = len(above.args) + len(above.keywords) if isinstance(above, ast.Call) else 0
+    taken = {(f.name, owner): len(parameters(f)) - 1 for f, owner in source.owners.items() if owner}
+    owners = [owner for name, owner in taken if name == node.attr]
+    return [
+        name
+        for (name, owner), number in taken.items()
+        if owner in owners and number == given and name != node.attr and not name.startswith("__")
+    ]
+
+
+def _function(
+    source: Source, place: Place, node: ast.Name, arities: dict[str, tuple[int, int]]
+) -> Iterator[Change]:
     """Look-alikes of a function, and functions of the file that take as many arguments."""
     if node.id in source.visible(place):
         return
@@ -104,10 +151,15 @@ def _unwrapped(source: Source, place: Place, node: ast.Call) -> Iterator[Change]
     """A call without its conversion, its method at the end, or a keyword that orders."""
     span, function = source.span(node), node.func
     if isinstance(function, ast.Name):
-        if function.id in _WRAPPERS and len(node.args) == 1 and not node.keywords:
-            if not isinstance(node.args[0], (ast.GeneratorExp, ast.Starred)):
-                yield Change(*span, source.code(node.args[0]), span, 0.4)
-    elif isinstance(function, ast.Attribute) and function.attr in _DROPPED and not node.args and not node.keywords:
+        converts = function.id in _WRAPPERS and len(node.args) == 1 and not node.keywords
+        if converts and not isinstance(node.args[0], (ast.GeneratorExp, ast.Starred)):
+            yield Change(*span, source.code(node.args[0]), span, 0.4)
+    elif (
+        isinstance(function, ast.Attribute)
+        and function.attr in _DROPPED
+        and not node.args
+        and not node.keywords
+    ):
         yield Change(*span, source.code(function.value), span, 0.4)
     elif isinstance(function, ast.Attribute) and function.attr == "get" and 1 <= len(node.args) <= 2:
         yield Change(*span, f"{source.code(function.value)}[{source.code(node.args[0])}]", span, 0.2)
@@ -121,7 +173,11 @@ def _ordered(source: Source, node: ast.Call, called: str) -> Iterator[Change]:
     span = source.span(node)
     code = source.code(node)
     rest = [*(source.code(a) for a in node.args), *(source.code(k.value) for k in node.keywords)]
-    if called in ("sorted", "sort") and not any(k.arg == "reverse" for k in node.keywords) and code.endswith(")"):
+    if (
+        called in ("sorted", "sort")
+        and not any(k.arg == "reverse" for k in node.keywords)
+        and code.endswith(")")
+    ):
         gap = "" if not rest else ", "
         yield Change(*span, f"{code[:-1].rstrip(', ')}{gap}reverse=True)", span, 0.4)
     for keyword in node.keywords:
@@ -139,16 +195,17 @@ def _wrapped(source: Source, place: Place, node: ast.Name | ast.Attribute) -> It
     span, text = source.span(node), source.code(node)
     if isinstance(above, (ast.For, ast.comprehension)) and above.iter is node:
         pair = isinstance(above.target, ast.Tuple)
-        forms = {"enumerate({})": 0.3, "{}.items()": 0.5} if pair else {"reversed({})": 0.3, "sorted({})": 0.3}
+        forms = (
+            {"enumerate({})": 0.3, "{}.items()": 0.5} if pair else {"reversed({})": 0.3, "sorted({})": 0.3}
+        )
         forms |= {"list({})": 0.15, "{}.values()": 0.15}
-    elif isinstance(above, (ast.Return, ast.Assign)) and above.value is node:
+    elif getattr(above, "value", getattr(above, "elt", None)) is node and isinstance(above, _KEEPING):
         forms = {f"{function}({{}})": weight for function, weight in _CONVERSIONS.items()}
-        forms |= {"{}.copy()": 0.15, "{}[:]": 0.1} | {f"{{}}.{m}()": 0.08 for m in _known(source)}
+        forms |= {"{}.copy()": 0.15} | {f"{{}}.{m}()": 0.1 for m in _known(source)}
     elif isinstance(above, ast.Call) and (node in above.args or node in [k.value for k in above.keywords]):
-        forms = {"list({})": 0.12, "{}.copy()": 0.08, "str({})": 0.05, "int({})": 0.05}
-        forms |= {f"{{}}.{m}()": 0.05 for m in _known(source)}
+        forms = {"list({})": 0.1, "{}.copy()": 0.06} | {f"{{}}.{m}()": 0.05 for m in _known(source)[:2]}
     elif isinstance(above, (ast.Compare, ast.Subscript)) and isinstance(node, ast.Name):
-        forms = {"len({})": 0.06, "abs({})": 0.04} | {f"{{}}.{m}()": 0.06 for m in _known(source)}
+        forms = {"len({})": 0.06} | {f"{{}}.{m}()": 0.06 for m in _known(source)[:2]}
     else:
         return
     for form, weight in forms.items():
@@ -182,7 +239,22 @@ def arguments(source: Source) -> Iterator[Change]:
             yield from _neighbours(source, [node.key, node.value], 0.5)
         elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Subscript):
             yield from _neighbours(source, [node.value.slice, node.slice], 0.5)
-        elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+        elif (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.value, ast.Name)
+            and isinstance(node.slice, ast.Name)
+        ):
+            yield from _neighbours(source, [node.value, node.slice], 0.3)
+        elif (
+            isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+        ):
+            if isinstance(node.value, (ast.Name, ast.Attribute)):
+                yield from _neighbours(source, [node.targets[0], node.value], 0.5)
+        elif (
+            isinstance(node, ast.Compare)
+            and len(node.ops) == 1
+            and isinstance(node.ops[0], (ast.In, ast.NotIn))
+        ):
             yield from _neighbours(source, [node.left, node.comparators[0]], 0.2)
 
 
@@ -192,10 +264,13 @@ def _passed(source: Source, place: Place, node: ast.Call) -> Iterator[Change]:
     plain = [source.code(a) for a in node.args if not isinstance(a, ast.Starred)]
     if len(plain) != len(node.args) or node.keywords:
         return
-    if isinstance(function, ast.Attribute) and len(plain) == 1 and isinstance(function.value, (ast.Name, ast.Attribute)):
-        if isinstance(node.args[0], (ast.Name, ast.Attribute)) and source.code(function.value) not in source.modules:
-            swapped = f"{plain[0]}.{function.attr}({source.code(function.value)})"
-            yield Change(*span, swapped, span, 0.15)
+    if isinstance(function, ast.Attribute) and len(plain) == 1:
+        of = source.code(function.value)
+        both_named = all(
+            isinstance(part, (ast.Name, ast.Attribute)) for part in (function.value, node.args[0])
+        )
+        if both_named and of not in source.modules:
+            yield Change(*span, f"{plain[0]}.{function.attr}({of})", span, 0.15)
     if len(plain) == 3 and plain[0] != plain[2]:
         yield Change(*span, f"{source.code(function)}({plain[2]}, {plain[1]}, {plain[0]})", span, 0.3)
     callee = _callee(source, place, function)

@@ -6,7 +6,8 @@ from itertools import islice
 
 from agents.models.embedded.edits import blocks, uses
 from agents.models.embedded.edits.change import Change
-from agents.models.embedded.edits.guards import Options, in_loop, raised
+from agents.models.embedded.edits.exceptions import raised
+from agents.models.embedded.edits.guards import Options, in_loop
 from agents.models.embedded.edits.source import Function, Place, Source, parameters
 from agents.models.embedded.edits.values import NOTHINGS, own_returns, returned
 
@@ -17,8 +18,10 @@ def wrong_guard(source: Source) -> Iterator[Change]:
         node = place.node
         if isinstance(node, (ast.If, ast.While, ast.IfExp)):
             yield from _condition(source, place, node.test)
+        if isinstance(node, ast.If):
+            yield from _better(source, node)
         if isinstance(node, (ast.If, ast.While)) and place.function and not source.is_elif(node):
-            if not node.orelse:
+            if not node.orelse and not (isinstance(node, ast.While) and blocks.leaves_loop(node)):
                 start = source.span(node)[0]
                 old, new = ("if", "while") if isinstance(node, ast.If) else ("while", "if")
                 yield Change(start, start + len(old), new, (start, start + len(old)), 0.25)
@@ -54,7 +57,32 @@ def _condition(source: Source, place: Place, test: ast.expr) -> Iterator[Change]
         yield Change(*span, left if isinstance(test.ops[0], ast.IsNot) else f"not {left}", span, 0.5)
     for other in islice(_conjuncts(source, place, test), 3):
         yield Change(*span, f"{other} and {text}", span, 0.3)
-        yield Change(*span, f"{text} or {other}" if " " in other else f"{text} and {other}", span, 0.15)
+        if " " in other:
+            yield Change(*span, f"{text} or {other}", span, 0.15)
+        else:
+            yield Change(*span, f"not {other} or {text}", span, 0.2)
+            yield Change(*span, f"{text} and {other}", span, 0.15)
+
+
+def _better(source: Source, node: ast.If) -> Iterator[Change]:
+    """What else makes that the best so far gives way: that there is something better."""
+    test, first = node.test, node.body[0]
+    if (
+        not isinstance(test, ast.Compare)
+        or not isinstance(test.ops[0], ast.Is)
+        or not isinstance(first, ast.Assign)
+    ):
+        return
+    best, new = source.code(test.left), source.code(first.value)
+    if source.code(first.targets[0]) != best or not isinstance(
+        first.value, (ast.Name, ast.Attribute, ast.Subscript)
+    ):
+        return
+    span, read = source.span(test), source.attributes[0]
+    of_classes = (name for data, _ in source.members.values() for name in data)
+    for part in ["", *(f".{name}" for name in dict.fromkeys([*read, *of_classes]))][:5]:
+        for sign in (">", "<"):
+            yield Change(*span, f"{source.code(test)} or {new}{part} {sign} {best}{part}", span, 0.5)
 
 
 def _conjuncts(source: Source, place: Place, test: ast.expr) -> Iterator[str]:
@@ -63,14 +91,21 @@ def _conjuncts(source: Source, place: Place, test: ast.expr) -> Iterator[str]:
     for node in ast.walk(test):
         other = ""
         if isinstance(node, ast.Subscript) and isinstance(node.value, (ast.Name, ast.Attribute)):
-            of, key = source.code(node.value), source.code(node.slice) if not isinstance(node.slice, ast.Slice) else ""
+            of, key = (
+                source.code(node.value),
+                source.code(node.slice) if not isinstance(node.slice, ast.Slice) else "",
+            )
             if key.isidentifier() and place.function:
                 counted = key in uses.counters(source, place.function) or isinstance(place.node, ast.While)
                 other = f"{key} < len({of})" if counted else f"{key} in {of}"
             else:
                 other = of
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "len" and len(node.args) == 1:
+            other = source.code(node.args[0])
         elif isinstance(node, ast.Attribute) and isinstance(node.value, (ast.Name, ast.Attribute)):
-            other = source.code(node.value) if source.code(node.value) not in ("self", *source.modules) else ""
+            other = (
+                source.code(node.value) if source.code(node.value) not in ("self", *source.modules) else ""
+            )
         if other and other not in seen and not source.code(test).startswith(other + " is"):
             seen.add(other)
             yield other
@@ -88,7 +123,9 @@ def _always(source: Source, node: ast.If) -> Iterator[Change]:
         first, last = node.lineno, blocks.last_line(inner)
         if last - first < blocks.TALLEST:
             span = source.line_span(first, last)
-            yield Change(*span, blocks.moved(source, inner.lineno, last, node.col_offset - inner.col_offset), span, 0.2)
+            yield Change(
+                *span, blocks.moved(source, inner.lineno, last, node.col_offset - inner.col_offset), span, 0.2
+            )
 
 
 def _other_answer(source: Source, place: Place, function: Function, node: ast.stmt) -> Iterator[Change]:
@@ -106,7 +143,10 @@ def _other_answer(source: Source, place: Place, function: Function, node: ast.st
     choices |= {f"return {value}".rstrip(): 0.5 * weight for value, weight in values.items()}
     about = parameters(function)[-1] if parameters(function) else "value"
     if isinstance(node, ast.Return) or text == "pass":
-        choices |= {form: 0.3 * weight for form, weight in list(raised(source, place, about).items())[:2]}
+        choices |= {
+            form: 0.3 * weight
+            for form, weight in list(raised(source, function, node.lineno, about).items())[:2]
+        }
     if isinstance(place.node, ast.ExceptHandler):
         choices["raise"] = 0.5
     for new, weight in sorted(choices.items(), key=lambda item: -item[1])[:8]:

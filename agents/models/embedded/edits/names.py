@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from agents.models.embedded.edits.change import Change
 from agents.models.embedded.edits.source import Place, Source, is_called, on_self
 
-_MOST = 8
+_MOST = 7
 """Alternatives of one place; the nearest names come first."""
 _UNREAD = 5.0
 """How much likelier a name is meant that is bound but never read otherwise."""
@@ -79,7 +79,9 @@ def _constants(source: Source) -> list[str]:
 def _objects(source: Source, place: Place) -> frozenset[str]:
     """Names whose attributes the function of a place reads."""
     nodes = (other.node for other in source.inside[place.function]) if place.function else ()
-    return frozenset(n.value.id for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name))
+    return frozenset(
+        n.value.id for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
+    )
 
 
 def nearest(source: Source, place: Place, names: list[str]) -> list[str]:

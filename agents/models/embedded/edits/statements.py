@@ -24,7 +24,12 @@ def moved_statement(source: Source) -> Iterator[Change]:
                 yield from _into_end(source, node, following)
         if alone[-1] and isinstance(place.node, _HOLDING):
             yield from _out_of_end(source, place, body)
-        if alone[0] and len(body) > 1 and isinstance(place.node, (*LOOPS, ast.If, ast.With)) and body is place.node.body:
+        if (
+            alone[0]
+            and len(body) > 1
+            and isinstance(place.node, (*LOOPS, ast.If, ast.With))
+            and body is place.node.body
+        ):
             yield from _out_of_head(source, place.node, body[0])
 
 
@@ -97,7 +102,7 @@ def _out_of_end(source: Source, place: Place, body: Sequence[ast.stmt]) -> Itera
         return
     span, weight, at = source.line_span(first, last), 1.0, place
     while isinstance(at.node, _HOLDING) and blocks.last_line(at.node) == last:
-        if not (isinstance(at.node, LOOPS) and _leaves_loop(final)) and not source.is_elif(at.node):
+        if not (isinstance(at.node, LOOPS) and blocks.leaves_loop(final)) and not source.is_elif(at.node):
             by = at.node.col_offset - final.col_offset
             yield Change(*span, blocks.moved(source, first, last, by), span, weight)
             weight *= 0.7
@@ -106,10 +111,6 @@ def _out_of_end(source: Source, place: Place, body: Sequence[ast.stmt]) -> Itera
         if at.above is None:
             return
         at = at.above
-
-
-def _leaves_loop(node: ast.stmt) -> bool:
-    return any(isinstance(inner, (ast.Break, ast.Continue)) for inner in ast.walk(node))
 
 
 def doubled_statement(source: Source) -> Iterator[Change]:
@@ -123,9 +124,11 @@ def doubled_statement(source: Source) -> Iterator[Change]:
                 continue
             if number and codes[number - 1] == code:
                 weight = 8.0
-            elif code in codes[:number] or code in codes[number + 1 :]:
-                weight = 1.0
-            elif any(code in _within(source, node) for node in body if node is not body[number]):
+            elif (
+                code in codes[:number]
+                or code in codes[number + 1 :]
+                or any(code in _within(source, node) for node in body if node is not body[number])
+            ):
                 weight = 1.0
             else:
                 continue
@@ -148,7 +151,9 @@ def _within(source: Source, node: ast.stmt) -> list[str]:
 def _within_blocks(source: Source, body: Sequence[ast.stmt], codes: list[str]) -> Iterator[Change]:
     """Statements in the blocks of a body that stand in the body as well."""
     for node in body:
-        for inner in (getattr(node, "body", []), getattr(node, "orelse", [])) if isinstance(node, _HOLDING) else ():
+        for inner in (
+            (getattr(node, "body", []), getattr(node, "orelse", [])) if isinstance(node, _HOLDING) else ()
+        ):
             for number, each in enumerate(inner):
                 if isinstance(each, SIMPLE) and _words(source, each) in codes and len(inner) > 1:
                     change = blocks.removal(source, inner, number, 1.0)
@@ -162,7 +167,9 @@ def extra_statement(source: Source) -> Iterator[Change]:
         for number, node in enumerate(body):
             if blocks.is_docstring(node) or (len(body) == 1 and isinstance(place.node, Function)):
                 continue
-            if isinstance(node, (*SIMPLE, ast.Continue, ast.Break)) or (isinstance(node, ast.Return) and number):
+            if isinstance(node, (*SIMPLE, ast.Continue, ast.Break)) or (
+                isinstance(node, ast.Return) and number
+            ):
                 weight = 0.3 if len(body) > 1 else 0.1
                 if isinstance(node, (ast.Return, ast.Assign)):
                     weight /= 2
