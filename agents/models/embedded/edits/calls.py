@@ -1,10 +1,11 @@
-"""Rules for calls: the order of what is passed, look-alikes, conversions and copies."""
+"""Rules for calls: what is called, and what is passed to it in which order."""
 
 import ast
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from agents.models.embedded.edits.change import Change
+from agents.models.embedded.edits.conversions import conversions
 from agents.models.embedded.edits.source import Function, Place, Source, is_called, parameters
 
 _LOOKALIKES = (
@@ -33,39 +34,6 @@ def _table() -> dict[str, tuple[str, ...]]:
 
 
 LOOKALIKES = _table()
-_WRAPPERS = (
-    "list",
-    "sorted",
-    "set",
-    "tuple",
-    "dict",
-    "abs",
-    "reversed",
-    "str",
-    "int",
-    "float",
-    "round",
-    "len",
-    "sum",
-)
-_DROPPED = (
-    "strip",
-    "lower",
-    "upper",
-    "copy",
-    "items",
-    "values",
-    "keys",
-    "title",
-    "casefold",
-    "rstrip",
-    "lstrip",
-)
-"""Methods without arguments that may be called once too often, or be forgotten."""
-_FORGOTTEN = ("strip", "lower", "upper", "copy", "items", "values")
-_CONVERSIONS = {"list": 0.15, "int": 0.15, "sorted": 0.15, "dict": 0.1, "str": 0.1, "abs": 0.05}
-_KEEPING = (ast.Return, ast.Assign, ast.DictComp, ast.ListComp, ast.SetComp, ast.GeneratorExp)
-"""What keeps a value as it is."""
 _MOST = 4
 """Functions or methods of the file that one call may mean instead."""
 
@@ -84,18 +52,7 @@ def wrong_call(source: Source) -> Iterator[Change]:
                 yield Change(*span, other, span, 0.7)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             yield from _function(source, place, node, arities)
-        elif isinstance(node, ast.Call):
-            yield from _unwrapped(source, place, node)
-        if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
-            yield from _wrapped(source, place, node)
-        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            key = node.slice
-            if isinstance(key, (ast.Name, ast.Attribute)) or (
-                isinstance(key, ast.Constant) and type(key.value) is str
-            ):
-                span, (of, by) = source.span(node), (source.code(node.value), source.code(key))
-                yield Change(*span, f"{of}.get({by})", span, 0.2)
-                yield Change(*span, f"{of}.get({by}, 0)", span, 0.2)
+    yield from conversions(source)
 
 
 def _arities(source: Source) -> dict[str, tuple[int, int]]:
@@ -145,77 +102,6 @@ def _is_given_generator(place: Place) -> bool:
     above = place.above.node if place.above else None
     called = isinstance(above, ast.Call) and above.func is place.node
     return called and any(isinstance(a, ast.GeneratorExp) for a in getattr(above, "args", ()))
-
-
-def _unwrapped(source: Source, place: Place, node: ast.Call) -> Iterator[Change]:
-    """A call without its conversion, its method at the end, or a keyword that orders."""
-    span, function = source.span(node), node.func
-    if isinstance(function, ast.Name):
-        converts = function.id in _WRAPPERS and len(node.args) == 1 and not node.keywords
-        if converts and not isinstance(node.args[0], (ast.GeneratorExp, ast.Starred)):
-            yield Change(*span, source.code(node.args[0]), span, 0.4)
-    elif (
-        isinstance(function, ast.Attribute)
-        and function.attr in _DROPPED
-        and not node.args
-        and not node.keywords
-    ):
-        yield Change(*span, source.code(function.value), span, 0.4)
-    elif isinstance(function, ast.Attribute) and function.attr == "get" and 1 <= len(node.args) <= 2:
-        yield Change(*span, f"{source.code(function.value)}[{source.code(node.args[0])}]", span, 0.2)
-    called = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
-    if called in ("sorted", "sort", "min", "max") and not isinstance(place.node, ast.Starred):
-        yield from _ordered(source, node, called)
-
-
-def _ordered(source: Source, node: ast.Call, called: str) -> Iterator[Change]:
-    """The other order, or one without its key."""
-    span = source.span(node)
-    code = source.code(node)
-    rest = [*(source.code(a) for a in node.args), *(source.code(k.value) for k in node.keywords)]
-    if (
-        called in ("sorted", "sort")
-        and not any(k.arg == "reverse" for k in node.keywords)
-        and code.endswith(")")
-    ):
-        gap = "" if not rest else ", "
-        yield Change(*span, f"{code[:-1].rstrip(', ')}{gap}reverse=True)", span, 0.4)
-    for keyword in node.keywords:
-        if keyword.arg in ("reverse", "key"):
-            others = [source.code(a) for a in node.args]
-            others += [f"{k.arg}={source.code(k.value)}" for k in node.keywords if k is not keyword and k.arg]
-            yield Change(*span, f"{source.code(node.func)}({', '.join(others)})", span, 0.4)
-
-
-def _wrapped(source: Source, place: Place, node: ast.Name | ast.Attribute) -> Iterator[Change]:
-    """A conversion or a copy of a value that is returned, kept or passed on, or a method that is called on it."""
-    above = place.above.node if place.above else None
-    if above is None or is_called(place) or not source.functions or place.function is None:
-        return
-    span, text = source.span(node), source.code(node)
-    if isinstance(above, (ast.For, ast.comprehension)) and above.iter is node:
-        pair = isinstance(above.target, ast.Tuple)
-        forms = (
-            {"enumerate({})": 0.3, "{}.items()": 0.5} if pair else {"reversed({})": 0.3, "sorted({})": 0.3}
-        )
-        forms |= {"list({})": 0.15, "{}.values()": 0.15}
-    elif getattr(above, "value", getattr(above, "elt", None)) is node and isinstance(above, _KEEPING):
-        forms = {f"{function}({{}})": weight for function, weight in _CONVERSIONS.items()}
-        forms |= {"{}.copy()": 0.15} | {f"{{}}.{m}()": 0.1 for m in _known(source)}
-    elif isinstance(above, ast.Call) and (node in above.args or node in [k.value for k in above.keywords]):
-        forms = {"list({})": 0.1, "{}.copy()": 0.06} | {f"{{}}.{m}()": 0.05 for m in _known(source)[:2]}
-    elif isinstance(above, (ast.Compare, ast.Subscript)) and isinstance(node, ast.Name):
-        forms = {"len({})": 0.06} | {f"{{}}.{m}()": 0.06 for m in _known(source)[:2]}
-    else:
-        return
-    for form, weight in forms.items():
-        yield Change(*span, form.format(text), span, weight)
-
-
-def _known(source: Source) -> tuple[str, ...]:
-    """Methods without arguments that the file calls elsewhere."""
-    called = source.attributes[1]
-    return tuple(method for method in _FORGOTTEN[:3] if method in called)
 
 
 def arguments(source: Source) -> Iterator[Change]:

@@ -21,7 +21,7 @@ def wrong_guard(source: Source) -> Iterator[Change]:
         if isinstance(node, ast.If):
             yield from _better(source, node)
         if isinstance(node, (ast.If, ast.While)) and place.function and not source.is_elif(node):
-            if not node.orelse and not (isinstance(node, ast.While) and blocks.leaves_loop(node)):
+            if not node.orelse and _may_repeat(node):
                 start = source.span(node)[0]
                 old, new = ("if", "while") if isinstance(node, ast.If) else ("while", "if")
                 yield Change(start, start + len(old), new, (start, start + len(old)), 0.25)
@@ -37,6 +37,15 @@ def wrong_guard(source: Source) -> Iterator[Change]:
                 yield from _always(source, node)
         if len(body) == 1 and isinstance(place.node, (ast.If, ast.ExceptHandler)) and place.function:
             yield from _other_answer(source, place, place.function, body[0])
+
+
+def _may_repeat(node: ast.If | ast.While) -> bool:
+    """Whether what an `if` or a `while` does bears on its condition, and neither loop nor function is left."""
+    if blocks.leaves_loop(node) or isinstance(node.body[-1], blocks.LEAVING):
+        return False
+    tested = {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)} - {"self"}
+    changed = {n.id for s in node.body for n in ast.walk(s) if isinstance(n, ast.Name)}
+    return isinstance(node, ast.While) or bool(tested & changed)
 
 
 def _condition(source: Source, place: Place, test: ast.expr) -> Iterator[Change]:
@@ -55,7 +64,7 @@ def _condition(source: Source, place: Place, test: ast.expr) -> Iterator[Change]
     elif isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
         left = source.code(test.left)
         yield Change(*span, left if isinstance(test.ops[0], ast.IsNot) else f"not {left}", span, 0.5)
-    for other in islice(_conjuncts(source, place, test), 3):
+    for other in islice(_conjuncts(source, place, test), 2):
         yield Change(*span, f"{other} and {text}", span, 0.3)
         if " " in other:
             yield Change(*span, f"{text} or {other}", span, 0.15)
@@ -110,10 +119,9 @@ def _conjuncts(source: Source, place: Place, test: ast.expr) -> Iterator[str]:
             seen.add(other)
             yield other
     names = [n.id for n in ast.walk(test) if isinstance(n, ast.Name)]
-    for name in reversed(source.visible(place)):
-        if name not in names and name not in seen:
-            seen.add(name)
-            yield name
+    yield from [name for name in reversed(source.visible(place)) if name not in names and name not in seen][
+        :1
+    ]
 
 
 def _always(source: Source, node: ast.If) -> Iterator[Change]:
@@ -149,6 +157,6 @@ def _other_answer(source: Source, place: Place, function: Function, node: ast.st
         }
     if isinstance(place.node, ast.ExceptHandler):
         choices["raise"] = 0.5
-    for new, weight in sorted(choices.items(), key=lambda item: -item[1])[:8]:
+    for new, weight in sorted(choices.items(), key=lambda item: -item[1])[:6]:
         if new != text:
             yield Change(*span, new, span, weight)

@@ -16,9 +16,14 @@ Options = dict[str, float]
 
 def base_case(source: Source) -> Iterator[Change]:
     """A base case at the head of a function that calls itself, or another condition or value of one."""
+    collections = _collections(source)
     for function, owner in source.owners.items():
         calls = [
-            c for c in ast.walk(function) if isinstance(c, ast.Call) and _calls_itself(c, function, owner)
+            place.node
+            for place in source.inside[function]
+            if isinstance(place.node, ast.Call)
+            and _calls_itself(place.node, function, owner)
+            and source.code(getattr(place.node.func, "value", place.node.func)) not in collections
         ]
         body = blocks.without_docstring(function.body)
         if (
@@ -58,6 +63,13 @@ def _fit(condition: str, value: str) -> float:
     )
 
 
+def _collections(source: Source) -> set[str]:
+    """What is a built-in collection, so that a method of the same name is not the function itself."""
+    sets = (place.node for place in source.places if isinstance(place.node, ast.Assign))
+    plain = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Constant)
+    return {source.code(target) for s in sets if isinstance(s.value, plain) for target in s.targets}
+
+
 def _behind(source: Source, body: Sequence[ast.stmt]) -> list[ast.stmt]:
     """The statement behind the first one, where that is a guard or sets up something."""
     first = body[0]
@@ -70,7 +82,9 @@ def _behind(source: Source, body: Sequence[ast.stmt]) -> list[ast.stmt]:
 def _calls_itself(call: ast.Call, function: Function, owner: ast.ClassDef | None) -> bool:
     if owner is None:
         return isinstance(call.func, ast.Name) and call.func.id == function.name
-    return isinstance(call.func, ast.Attribute) and call.func.attr == function.name
+    is_method = isinstance(call.func, ast.Attribute) and call.func.attr == function.name
+    takes = len(parameters(function)) - 1
+    return is_method and takes - len(function.args.defaults) <= len(call.args) <= takes
 
 
 def _other(

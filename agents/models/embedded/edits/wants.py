@@ -170,6 +170,8 @@ class Wants:
     def _marks(self) -> list[str]:
         """What makes that a thing is known which the function looks up, where nothing does."""
         found = []
+        calls = (place.node for place in self.inside if isinstance(place.node, ast.Call))
+        passed = {self.source.code(argument): "set()" for call in calls for argument in call.args}
         for place in self.inside:
             node = place.node
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
@@ -177,9 +179,10 @@ class Wants:
                 plain = isinstance(of, (ast.Name, ast.Attribute)) and isinstance(
                     key, (ast.Name, ast.Attribute)
                 )
-                if plain and not any(self._grows(p, self.source.code(of)) for p in self.inside):
-                    form = _ADDING.get(self.beginnings.get(self.source.code(of), "set()"), "")
-                    found += [form.format(self.source.code(of), self.source.code(key))] if form else []
+                text = self.source.code(of)
+                if plain and not any(self._grows(p, text) for p in self.inside):
+                    form = _ADDING.get((passed | self.beginnings).get(text, ""), "")
+                    found += [form.format(text, self.source.code(key))] if form else []
         return list(dict.fromkeys(found))[:2]
 
     def _kept(self, body: Sequence[ast.stmt]) -> Options:
