@@ -1,10 +1,9 @@
 """Test reports by content: run once, shared through a file that may be lost, and never anybody else's."""
 
-import multiprocessing
 import sqlite3
+import subprocess
 import sys
-from collections.abc import Mapping
-from multiprocessing.synchronize import Barrier
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -221,27 +220,55 @@ def test_a_process_keeps_few_at_hand(file: Path, monkeypatch: pytest.MonkeyPatch
     assert ran(lone) == 3
 
 
-def share(file: str, start: Barrier, first: int, answers: Any) -> None:
-    start.wait(30)
-    known = opened(Path(file))
-    for number in range(first, first + 60):
-        ask(known, number)
-    start.wait(30)
-    mine = ran(known)
-    for number in range(120):
-        ask(known, number)
-    answers.put((mine, ran(known) - mine))
+SHARE = """
+import sys
+from pathlib import Path
+from agents.executor.reports import Reports
+from contracts.tasks import TestReport, TestSpec
+
+class Empty:
+    def run_tests(self, files, spec, *, lines, wall):
+        return TestReport(status="ok")
+
+def ask(numbers):
+    for number in numbers:
+        known.get({"a.py": f"x = {number}"}, TestSpec(), 100, 5.0)
+
+print("ready", flush=True)
+first = int(sys.stdin.readline())
+known = Reports(Empty(), Path(sys.argv[1]))
+ask(range(first, first + 60))
+print(known.run, flush=True)
+sys.stdin.readline()
+ask(range(120))
+print(known.run, flush=True)
+"""
 
 
 def test_processes_that_start_together_share_what_they_know(file: Path) -> None:
     """Each runs its own 60; afterwards nothing of the other's is run again."""
-    context = multiprocessing.get_context("fork")
-    start, answers = context.Barrier(2), context.Queue()
-    processes = [context.Process(target=share, args=(str(file), start, first, answers)) for first in (0, 60)]
-    for process in processes:
-        process.start()
-    found = [answers.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join(30)
-    assert found == [(60, 0), (60, 0)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SHARE, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+
+    def answers(said: Sequence[str]) -> list[str]:
+        for process, line in zip(processes, said, strict=True):
+            assert process.stdin is not None
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+        return heard()
+
+    def heard() -> list[str]:
+        return [process.stdout.readline().strip() for process in processes if process.stdout is not None]
+
+    try:
+        assert heard() == ["ready", "ready"]
+        assert answers(["0", "60"]) == ["60", "60"]
+        assert answers(["on", "on"]) == ["60", "60"]
+    finally:
+        for process in processes:
+            process.communicate(timeout=30)
     assert rows(file) == 120
