@@ -791,7 +791,8 @@ def test_a_confirmation_is_booked_apart_from_the_race() -> None:
                 sums.setdefault(arm, []).append(event.verdict.effect)
     for name, effects in sums.items():
         arm_ = driver.state.arms[name]
-        assert (arm_.confirmed, arm_.confirmed_effect) == (len(effects), pytest.approx(sum(effects)))
+        assert arm_.confirmed == len(effects)
+        assert arm_.confirmed_effect == pytest.approx(sum(effects))
     assert sum(arm.confirmed for arm in driver.state.arms.values()) == sum(map(len, sums.values()))
 
 
