@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+import msgspec
 import numpy as np
 
 from contracts.record import Record
@@ -17,10 +18,12 @@ from contracts.statistics import (
     Fixed,
     Interval,
     SignFlip,
+    Spread,
     bootstrap_interval,
     cluster_means,
     derive_seed,
     from_fixed,
+    seeds_for,
     sign_flip_p,
     to_fixed,
 )
@@ -29,6 +32,12 @@ FAMILY_ALPHA = 0.05
 """Chance that any of all releases of a campaign claims an improvement that is not there."""
 ESTIMATE_STEP = 0.05
 """What a release's answer to the agents is rounded to, so that the sealed tasks leak little."""
+RACE_PAIRS = 66
+"""Pairs (task, seed) in which a candidate meets the incumbent in the race."""
+WANTED_EFFECT = 0.025
+"""The mean difference that a confirmation is to see."""
+USUAL = Spread(between=0.03, within=0.2)
+"""How paired differences of single changes spread on the suite `repair`, as measured."""
 NO_BASE = 1e9
 """The cost ratio when the incumbent cost nothing and the candidate something."""
 
@@ -64,6 +73,25 @@ class GateSettings(Record):
             raise ValueError("levels lie between 0 and 1")
         if not 0 <= self.equivalence < 1:
             raise ValueError("what counts as equal lies between 0 and 1")
+
+    def sized(self, tasks: int, clusters: int) -> "GateSettings":
+        """The settings with as many seeds as a suite of this size needs.
+
+        The race is to see `RACE_PAIRS` pairs a candidate; the confirmation is to see an effect of `WANTED_EFFECT` with
+        a power of 80 %, at differences that spread as measured ones do. Neither takes more than the settings' seeds.
+        """
+        tasks, clusters = max(1, tasks), max(1, clusters)
+        confirm_seeds = seeds_for(
+            WANTED_EFFECT,
+            sd_between=USUAL.between,
+            sd_within=USUAL.within,
+            clusters=clusters,
+            tasks=tasks,
+            alpha=self.alpha,
+            at_most=self.confirm_seeds,
+        )
+        race_seeds = min(self.race_seeds, math.ceil(RACE_PAIRS / tasks))
+        return msgspec.structs.replace(self, race_seeds=race_seeds, confirm_seeds=confirm_seeds)
 
     def margin(self, growth: int) -> float:
         """By how much a candidate may be worse than the incumbent, given by how much it is larger."""

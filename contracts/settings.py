@@ -67,10 +67,10 @@ class CampaignSettings(Record):
     rounds: int = 6
     seed: int = 1
     gate: GateSettings = GateSettings()
-    plans: int = 10
-    """Changes planned in a round; those that turn out to change nothing are dropped before the race."""
-    probes: int = 6
-    """Episodes that tell whether a change does anything at all."""
+    plans: int = 16
+    """Changes planned in a round: more than can race. Those that turn out to change nothing are dropped before."""
+    probes: int = 12
+    """Episodes that tell whether a change does anything at all, and whether it is promising."""
     release_seeds: int = 20
     """Seeds per sealed task and arm in a release check."""
     null_every: int = 10

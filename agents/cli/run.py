@@ -37,8 +37,18 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=1, show_default=True, help="What all randomness follows from.")
 @click.option("--budget", type=BudgetType(), default=None, help=BudgetType.__doc__)
 @click.option("--candidates", type=click.IntRange(1, 16), default=None, help="Changes that race in a round.")
-@click.option("--race-seeds", type=click.IntRange(1), default=None, help="Seeds of the race.")
-@click.option("--confirm-seeds", type=click.IntRange(1), default=None, help="Seeds of the confirmation.")
+@click.option(
+    "--race-seeds",
+    type=click.IntRange(1),
+    default=None,
+    help="Seeds of the race  [default: by the suite's size]",
+)
+@click.option(
+    "--confirm-seeds",
+    type=click.IntRange(1),
+    default=None,
+    help="Seeds of the confirmation  [default: by the suite's size]",
+)
 @click.option(
     "--release-seeds", type=click.IntRange(1), default=20, show_default=True, help="Seeds of a release check."
 )
@@ -121,12 +131,12 @@ def run(
     except TaskError as error:
         fail(str(error), code=USAGE, kind="suite", as_json=as_json)
     chosen = {"candidates": candidates, "race_seeds": race_seeds, "confirm_seeds": confirm_seeds}
+    packages = {graded.task.package for graded in loaded.practice}
+    sized = gate.GateSettings.preset(preset).sized(len(loaded.practice), len(packages))
     settings = CampaignSettings(
         rounds=rounds,
         seed=seed,
-        gate=msgspec.structs.replace(
-            gate.GateSettings.preset(preset), **{k: v for k, v in chosen.items() if v is not None}
-        ),
+        gate=msgspec.structs.replace(sized, **{k: v for k, v in chosen.items() if v is not None}),
         release_seeds=release_seeds,
         null_every=null_every,
         approve="keeps" if approve == "keeps" else "never",

@@ -62,7 +62,8 @@ class Evaluator:
         probed = await probe(work.desk, campaign, stage.results[0], trees, settings.probes)
         # What does nothing is not worth a race, unless it makes the harness simpler.
         alive = [c for c in proposed if c.tree not in probed.inert or c.growth < 0]
-        alive = alive[: settings.gate.candidates]
+        alive.sort(key=lambda c: -probed.gains.get(c.tree, 0.0))
+        alive = sorted(alive[: settings.gate.candidates], key=lambda c: c.number)
         raced = Measured(arms=())
         if alive and not probed.faults:
             raced = await measure(work.desk, campaign, [Arm(tree=c.tree) for c in alive], round_.seeds)
@@ -260,6 +261,9 @@ def _raced(
         "round": round_.number,
         "seeds": round_.seeds,
         "probes": probed.pairs,
+        "probed": {
+            str(c.number): round(probed.gains[c.tree], 6) for c in round_.candidates if c.tree in probed.gains
+        },
         "inert": inert,
         "spent": probed.spent + measured.spent,
     }

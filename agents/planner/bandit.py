@@ -16,6 +16,8 @@ NOISE = 0.05
 
 CONFIRMED_NOISE = 0.025
 """Standard deviation of one confirmation's: more episodes, on fresh seeds."""
+HINT = 0.12
+"""What a hint is worth when every failed episode calls for it, as a difference of the mean score."""
 FADING = 0.8
 """How much a lesson counts beside the one after it."""
 
@@ -65,7 +67,7 @@ def choose(
     rng: random.Random,
     lessons: Sequence[str] = (),
 ) -> list[tuple[Draft, float]]:
-    """The drafts to try, with the effect expected of each; no two with the same leading ingredient if possible.
+    """The drafts to try, with the effect expected of each; no two with the same last ingredient, the narrowest, if possible.
 
     Thompson sampling: every ingredient's effect is drawn from its posterior; a draft is worth the mean of its
     ingredients' draws, plus a nudge where the critic's failures, or its lessons, point at one of them.
@@ -83,7 +85,7 @@ def choose(
     ranked = sorted(drafts, key=value, reverse=True)
     chosen: list[Draft] = []
     for draft in ranked:
-        if len(chosen) < count and all(draft.arms[0] != other.arms[0] for other in chosen):
+        if len(chosen) < count and all(draft.arms[-1] != other.arms[-1] for other in chosen):
             chosen.append(draft)
     chosen += [draft for draft in ranked if draft not in chosen][: count - len(chosen)]
     return [(draft, expected(draft, arms)) for draft in chosen]
@@ -111,5 +113,5 @@ def hints(failures: Sequence[FailureCluster]) -> dict[str, float]:
     found: dict[str, float] = {}
     for cluster in failures:
         for name in HINTS.get(cluster.kind, ()):
-            found[name] = found.get(name, 0.0) + 0.08 * cluster.share
+            found[name] = found.get(name, 0.0) + HINT * cluster.share
     return found

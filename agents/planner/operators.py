@@ -8,6 +8,7 @@ from agents.planner.draft import RANGES, Draft, Ground
 from agents.planner.grammar import MOMENTS, Primitive
 from agents.planner.mutate import mutations, sample
 from agents.planner.text import erase, write
+from contracts.events import Plan
 
 
 def drafts(ground: Ground, rng: random.Random, *, per_operator: int = 120) -> list[Draft]:
@@ -106,16 +107,22 @@ def graft(ground: Ground) -> list[Draft]:
         and branch.parent != ground.head
         and not _held(branch.plan.operator, branch.plan.change, ground)
     ]
-    return [
-        Draft(
-            surface=branch.plan.surface,
-            operator=branch.plan.operator,
-            arms=(branch.plan.arm, "graft"),
-            change=dict(branch.plan.change),
-            title=branch.plan.title,
-        )
-        for branch in promising[-12:]
-    ]
+    return [_grafted(ground, branch.plan) for branch in promising[-12:]]
+
+
+def _grafted(ground: Ground, plan: Plan) -> Draft:
+    if plan.operator == "perturb":
+        name, value = plan.change["parameter"], plan.change["value"]
+        title = set_decoding(name, decoding_of(ground.config, name), value).title
+    else:
+        title = plan.title
+    return Draft(
+        surface=plan.surface,
+        operator=plan.operator,
+        arms=(plan.arm, "graft", *plan.ingredients),
+        change=dict(plan.change),
+        title=f"again: {title}",
+    )
 
 
 def _held(operator: str, change: Mapping[str, Any], ground: Ground) -> bool:

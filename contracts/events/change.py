@@ -98,6 +98,8 @@ class CandidatesRaced(Event):
     on every probe: whatever they change, it does not show."""
     probes: tuple[str, ...] = ()
     """The probes, as `task seed`."""
+    probed: dict[str, float] = {}
+    """Number of a candidate → its mean difference on the probes: the best of them got the places in the race."""
     best: int = -1
     """Number of the candidate that goes on; -1: none."""
     reason: str = ""

@@ -1,15 +1,16 @@
 """The candidate edits of one shown file as arrays: base scores, and what the evidence adds to them."""
 
 from collections import Counter
+from collections.abc import Collection
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.models.embedded.context import Change, Context, Key, replacement
+from agents.models.embedded.context import Change, Context, Key, key, replacement
 from agents.models.embedded.counts import Counts
 from agents.models.embedded.edits.derive import derive
-from agents.models.embedded.head import HEAD
+from agents.models.embedded.head import HEAD, KINDS
 from agents.models.embedded.naturalness import base_scores
 from agents.models.embedded.page import words
 from agents.models.embedded.sample import identity
@@ -25,14 +26,14 @@ class Candidates:
         self.path = path
         self.edits = derived.edits
         self.base = base_scores(counts, derived, text)
-        self.keys: list[Key] = [(path, e.before.strip(), e.after.strip()) for e in self.edits]
+        self.keys: list[Key] = [key(path, e.before, e.after) for e in self.edits]
         times: Counter[Key] = Counter()
         identities = []
-        for key in self.keys:
-            times[key] += 1  # equal lines of a file are told apart by their order
-            identities.append(identity("\0".join((*key, str(times[key])))))
+        for own in self.keys:
+            times[own] += 1  # equal lines of a file are told apart by their order
+            identities.append(identity("\0".join((*own, str(times[own])))))
         self.identities = np.array(identities, dtype=np.uint64)
-        self._kinds = np.array([e.kind for e in self.edits], dtype=np.str_)
+        self._kinds = {kind: self._of_kind(kind) for kind in KINDS}
         self._size = text.count("\n") + 2
         self._first = np.array([e.block[0] for e in self.edits], dtype=np.int64)
         self._last = np.array([e.block[1] for e in self.edits], dtype=np.int64)
@@ -40,14 +41,25 @@ class Candidates:
         numbers = {f: i for i, f in enumerate(self._functions)}
         self._function = np.array([numbers[e.function_lines, e.function] for e in self.edits], dtype=np.int64)
 
+    def _of_kind(self, kind: str) -> NDArray[np.bool_]:
+        """Which candidates can be meant as a mend of a kind of mistake."""
+        return np.array([any(own == kind for own, _ in e.shares) for e in self.edits], dtype=np.bool_)
+
+    def _of_kinds(self, kinds: Collection[str]) -> NDArray[np.bool_]:
+        """Which candidates are of any of some kinds; a kind that there is not is nobody's."""
+        found = np.zeros(len(self.edits), dtype=np.bool_)
+        for kind in kinds:
+            found |= self._kinds.get(kind, False)
+        return found
+
     @cached_property
     def changes(self) -> list[Change]:
         """The words that each candidate replaces, comparable across places."""
         return [replacement(e.before, e.after) for e in self.edits]
 
-    def kind_of(self, key: Key) -> str:
+    def kind_of(self, wanted: Key) -> str:
         """The kind of the candidate that an earlier edit was; empty if it was none of these."""
-        return next((e.kind for e, own in zip(self.edits, self.keys, strict=True) if own == key), "")
+        return next((e.kind for e, own in zip(self.edits, self.keys, strict=True) if own == wanted), "")
 
     def scores(self, context: Context) -> Array:
         """Log-odds of every candidate, given a conversation."""
@@ -59,16 +71,25 @@ class Candidates:
             marks = self._marks(dict.fromkeys(lines, 1.0))
             scores = scores + HEAD.pointed * self._highest(marks)
         if context.kinds:
-            scores = scores + HEAD.kind * np.isin(self._kinds, sorted(context.kinds))
+            scores = scores + HEAD.kind * self._of_kinds(context.kinds)
         if context.helped:
             scores = scores + self._copied(context)
         return scores
 
     def proposed(self, context: Context) -> NDArray[np.int64]:
         """How often the conversation holds each candidate."""
-        if not context.proposed:
-            return np.zeros(len(self.edits), dtype=np.int64)
-        return np.array([context.proposed[key] for key in self.keys], dtype=np.int64)
+        times = np.zeros(len(self.edits), dtype=np.int64)
+        for key, count in context.proposed.items():
+            times[self._numbers.get(key, [])] = count
+        return times
+
+    @cached_property
+    def _numbers(self) -> dict[Key, list[int]]:
+        """Which candidates an earlier edit was."""
+        found: dict[Key, list[int]] = {}
+        for number, key in enumerate(self.keys):
+            found.setdefault(key, []).append(number)
+        return found
 
     def _marks(self, lines: dict[int, float]) -> Array:
         marks = np.zeros(self._size)
@@ -129,10 +150,10 @@ class Candidates:
 
     def _copied(self, context: Context) -> Array:
         """Kinds and replacements of earlier edits that helped."""
-        kinds = sorted({helped.kind for helped in context.helped})
+        kinds = {helped.kind for helped in context.helped}
         changes = {helped.change for helped in context.helped}
         alike = np.array([change in changes for change in self.changes])
-        return HEAD.same_change * alike + HEAD.same_kind * np.isin(self._kinds, kinds)
+        return HEAD.same_change * alike + HEAD.same_kind * self._of_kinds(kinds)
 
 
 def same_path(said: str, shown: str) -> bool:

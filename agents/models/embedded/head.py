@@ -4,26 +4,37 @@ They are part of the frozen weights: the fingerprint covers them, and no harness
 """
 
 import math
+from collections.abc import Iterable
 
 from contracts.record import Record
 
-REVISION = 1
+REVISION = 2
 """Of the model's code: raised whenever the same counts and the same request would give another answer."""
 
 KINDS = {
     "comparison": 0.220,
     "operator": 0.120,
-    "constant": 0.150,
+    "boolean operator": 0.150,
+    "negation": 0.150,
+    "constant": 0.120,
     "off-by-one": 0.070,
-    "negation": 0.190,
+    "slice": 0.090,
     "name": 0.026,
     "attribute": 0.025,
-    "arguments": 0.080,
-    "builtin": 0.046,
-    "return": 0.020,
-    "guard": 0.014,
-    "statement": 0.020,
-    "missing": 0.014,
+    "arguments": 0.070,
+    "wrong call": 0.035,
+    "return": 0.040,
+    "initial value": 0.060,
+    "mutable default": 0.050,
+    "missing guard": 0.040,
+    "wrong guard": 0.040,
+    "base case": 0.080,
+    "swapped branches": 0.060,
+    "exception": 0.060,
+    "moved statement": 0.030,
+    "doubled statement": 0.060,
+    "extra statement": 0.015,
+    "missing statement": 0.020,
 }
 """How likely one place that can hold a mistake of the kind does hold it, relative to the other kinds.
 
@@ -62,6 +73,6 @@ class Head(Record, frozen=True):
 HEAD = Head()
 
 
-def prior(kind: str) -> float:
-    """Log-odds of one place for a kind of mistake."""
-    return math.log(KINDS[kind])
+def prior(shares: Iterable[tuple[str, float]]) -> float:
+    """Log-odds of an edit, given the share that it has of a place's odds under each kind that it can be of."""
+    return math.log(sum(KINDS[kind] * share for kind, share in shares))

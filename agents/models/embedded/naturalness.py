@@ -1,6 +1,5 @@
 """How natural an edit leaves the code: the base score of a candidate, which depends on the text alone."""
 
-import math
 from bisect import bisect_left
 
 import numpy as np
@@ -18,9 +17,9 @@ def base_scores(counts: Counts, derived: Derived, text: str) -> NDArray[np.float
     Naturalness is the log-probability of the changed lines and of the first tokens behind them, after the
     edit less before it, with the average cost of the tokens that it adds or takes away given back.
     """
-    return np.array(
-        [prior(edit.kind) + math.log(edit.share) for edit in derived.edits]
-    ) + HEAD.naturalness * _clipped(_gains(counts, derived, text))
+    return np.array([prior(edit.shares) for edit in derived.edits]) + HEAD.naturalness * _clipped(
+        _gains(counts, derived, text)
+    )
 
 
 def _clipped(gains: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,28 +8,49 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
-from agents.models.embedded.edits import calls, expressions, missing, names, statements
+from agents.models.embedded.edits import (
+    bounds,
+    branches,
+    calls,
+    conditions,
+    guards,
+    missing,
+    names,
+    operators,
+    recursion,
+    statements,
+    values,
+)
 from agents.models.embedded.edits.change import Change, Rule
 from agents.models.embedded.edits.source import Function, Source
 from agents.models.embedded.tokens import LogicalLine, logical_lines
 
 RULES: dict[str, Rule] = {
-    "comparison": expressions.comparison,
-    "operator": expressions.operator,
-    "constant": expressions.constant,
-    "off-by-one": expressions.off_by_one,
-    "negation": expressions.negation,
+    "comparison": operators.comparison,
+    "operator": operators.operator,
+    "boolean operator": operators.boolean_operator,
+    "negation": operators.negation,
+    "constant": bounds.constant,
+    "off-by-one": bounds.off_by_one,
+    "slice": bounds.slice_bounds,
     "name": names.name,
     "attribute": names.attribute,
     "arguments": calls.arguments,
-    "builtin": calls.lookalike,
-    "return": names.result,
-    "guard": statements.guard,
-    "statement": statements.statement,
-    "missing": missing.missing,
+    "wrong call": calls.wrong_call,
+    "return": values.result,
+    "initial value": values.initial_value,
+    "mutable default": values.mutable_default,
+    "missing guard": guards.missing_guard,
+    "wrong guard": conditions.wrong_guard,
+    "base case": recursion.base_case,
+    "swapped branches": branches.swapped_branches,
+    "exception": branches.exception,
+    "moved statement": statements.moved_statement,
+    "doubled statement": statements.doubled_statement,
+    "extra statement": statements.extra_statement,
+    "missing statement": missing.missing_statement,
 }
-"""Every kind of mistake and the rule that finds where it could be."""
-
+"""Every kind of mistake and the rule that finds where it could be. An edit that several find is named for the first."""
 
 LONGEST = 60_000
 """Characters of a file beyond which nothing in it is proposed: some 1,500 lines."""
@@ -55,8 +76,9 @@ class Edit(NamedTuple):
     """All lines that the span touches, as they are."""
     after: str
     """The lines that take their place."""
-    share: float
-    """The part of its place's odds that this alternative has; above 1 where the place itself is suspicious."""
+    shares: tuple[tuple[str, float], ...]
+    """For each kind whose rule finds it, the part of the place's odds that this alternative has; above 1 where
+    the place itself is suspicious."""
     function: str
     """Name of the innermost function around it, its class before it: `Stack.pop`; empty outside functions."""
     function_lines: tuple[int, int]
@@ -69,6 +91,9 @@ class Derived(NamedTuple):
 
     edits: tuple[Edit, ...]
     lines: tuple[LogicalLine, ...]
+
+
+_Key = tuple[int, str, str]
 
 
 class _Layout(NamedTuple):
@@ -99,17 +124,34 @@ def derive(path: str, text: str) -> Derived:
         return Derived((), lines)
     total = text.count("\n") + 1
     layout = _Layout(_blocks(lines, total), _surroundings(source, total))
-    found: dict[tuple[int, str, str], Edit] = {}
+    found: dict[_Key, Edit] = {}
+    shares: defaultdict[_Key, dict[str, float]] = defaultdict(dict)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind, rule in RULES.items():
             for change, share in _shared(rule(source)):
-                edit = _edit(source, layout, kind, change, share)
-                if edit and (edit.line, edit.before, edit.after) not in found:
-                    found[edit.line, edit.before, edit.after] = edit
+                edit = _edit(source, layout, kind, change)
+                if edit:
+                    key = _key(edit)
+                    found.setdefault(key, edit)
+                    shares[key][kind] = max(share, shares[key].get(kind, 0.0))
         plain = text.split("\n")
-        kept = tuple(edit for edit in found.values() if compiles(plain, edit))
-    return Derived(kept, lines)
+        kept = [(key, edit) for key, edit in found.items() if compiles(plain, edit)]
+    return Derived(tuple(edit._replace(shares=tuple(shares[key].items())) for key, edit in kept), lines)
+
+
+def _key(edit: Edit) -> _Key:
+    """What an edit takes away and puts there, equal for edits that differ in the lines that they merely repeat."""
+    if edit.line == edit.end_line and "\n" not in edit.after:
+        return edit.line, edit.before, edit.after
+    old, new = edit.before.split("\n"), edit.after.split("\n")
+    shorter, start = min(len(old), len(new)), 0
+    while start < shorter and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < shorter - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    return edit.line + start, "\n".join(old[start : len(old) - end]), "\n".join(new[start : len(new) - end])
 
 
 def _shared(changes: Iterator[Change]) -> Iterator[tuple[Change, float]]:
@@ -143,19 +185,16 @@ def _surroundings(source: Source, total: int) -> list[tuple[int, int, str]]:
     return found
 
 
-def _edit(source: Source, layout: _Layout, kind: str, change: Change, share: float) -> Edit | None:
+def _edit(source: Source, layout: _Layout, kind: str, change: Change) -> Edit | None:
     first, last = source.line_of(change.start), source.line_of(max(change.start, change.end - 1))
     block = (layout.blocks[first][0], layout.blocks[last][1])
     outer_begin, outer_finish = source.line_span(*block)
     if outer_finish - outer_begin > _LONGEST_BLOCK:
         return None
     begin, finish = source.line_span(first, last)
-    data = source.data
-    before = data[begin:finish].decode()
-    after = data[begin : change.start].decode() + change.new + data[change.end : finish].decode()
-    if before.strip() == after.strip() and before.split() == after.split() and kind != "statement":
-        return None
-    if before == after:
+    before = source.cut(begin, finish)
+    after = source.cut(begin, change.start) + change.new + source.cut(change.end, finish)
+    if before == after or _breaks_text(source, change):
         return None
     start, end, function = layout.functions[first]
     last_begin = source.line_span(last, last)[0]
@@ -163,18 +202,24 @@ def _edit(source: Source, layout: _Layout, kind: str, change: Change, share: flo
         kind=kind,
         path=source.path,
         line=first,
-        column_start=len(data[begin : change.start].decode()),
+        column_start=len(source.cut(begin, change.start)),
         end_line=last,
-        column_end=len(data[last_begin : change.end].decode()),
-        old=data[change.start : change.end].decode(),
+        column_end=len(source.cut(last_begin, change.end)),
+        old=source.cut(change.start, change.end),
         new=change.new,
         before=before,
         after=after,
-        share=share,
+        shares=(),
         function=function,
         function_lines=(start, end),
         block=block,
     )
+
+
+def _breaks_text(source: Source, change: Change) -> bool:
+    """Whether a change within an f-string puts there what not every Python reads within one."""
+    within = any(start < change.start and change.end < end for start, end in source.texts)
+    return within and any(sign in change.new for sign in "'\"\\#\n{}")
 
 
 def replaced(lines: list[str], edit: Edit) -> str:
@@ -193,7 +238,10 @@ def _parses(code: str) -> bool:
     """Whether logical lines parse, where heads of blocks need not have a body."""
     indent = code[: len(code) - len(code.lstrip())]
     head = code.split(maxsplit=1)[0].rstrip(":") if code.strip() else ""
-    opening = "if 1:\n" if indent else ""
+    lowest = min((line.indent for line in logical_lines(code)), default=0) if "\n" in code else len(indent)
+    opening = "if 1:\n" if lowest else ""
+    if lowest < len(indent):  # the code begins in a deeper block than it ends in
+        opening += "".join(f"{' ' * column}if 1:\n" for column in _steps(code, lowest, len(indent)))
     if head in ("elif", "else"):
         opening += f"{indent}if 1: pass\n"
     elif head in ("except", "finally"):
@@ -209,3 +257,8 @@ def _parses(code: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
+
+
+def _steps(code: str, lowest: int, first: int) -> list[int]:
+    """The indents of the blocks around the first line of a text that the text itself leaves."""
+    return sorted({line.indent for line in logical_lines(code) if lowest <= line.indent < first})

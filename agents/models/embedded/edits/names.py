@@ -1,4 +1,4 @@
-"""Rules for names: the wrong variable, the wrong attribute, the wrong result."""
+"""Rules for names: the wrong variable, the wrong attribute."""
 
 import ast
 from collections.abc import Iterator
@@ -16,30 +16,79 @@ _LEFT_UNREAD = 0.4
 
 def name(source: Source) -> Iterator[Change]:
     """Another name that is visible at the same place, or the attribute of `self` that is called the same."""
+    constants = _constants(source)
     for place in source.places:
         node = place.node
         if not isinstance(node, ast.Name) or place.function is None or is_called(place):
             continue
-        if not isinstance(node.ctx, ast.Load) and not isinstance(
-            getattr(place.above, "node", None), ast.AugAssign
-        ):
-            continue
-        visible = source.visible(place)
-        if node.id not in visible:
-            continue
-        span, reads = source.span(node), source.reads[place.function]
-        kept = _LEFT_UNREAD if reads[node.id] == 1 and isinstance(node.ctx, ast.Load) else 1.0
-        for other in _nearest(source, place, [n for n in visible if n != node.id]):
-            unread = other in source.functions[place.function] and not reads[other]
-            yield Change(*span, other, span, kept * (_UNREAD if unread else 1.0))
-        if place.owner and node.id in source.members[place.owner][0] and isinstance(node.ctx, ast.Load):
+        span = source.span(node)
+        if node.id in constants and isinstance(node.ctx, ast.Load):
+            for other in [n for n in constants if n != node.id][:_MOST]:
+                yield Change(*span, other, span)
+        elif isinstance(node.ctx, ast.Load) or isinstance(getattr(place.above, "node", None), ast.AugAssign):
+            yield from _read(source, place, node)
+        elif isinstance(getattr(place.above, "node", None), ast.Assign):
+            yield from _bound_again(source, place, node)
+
+
+def _read(source: Source, place: Place, node: ast.Name) -> Iterator[Change]:
+    """Other names for one that is read."""
+    if place.function is None:
+        return
+    span, visible = source.span(node), source.visible(place)
+    above = place.above.node if place.above else None
+    if node.id == "self" and isinstance(above, ast.Attribute) and place.owner:
+        data, methods = source.members[place.owner]
+        for other in nearest(source, place, visible)[:_MOST]:
+            if other in _objects(source, place) and above.attr in (*data, *methods):
+                yield Change(*span, other, span)
+        return
+    if node.id not in visible:
+        return
+    reads = source.reads[place.function]
+    kept = _LEFT_UNREAD if reads[node.id] == 1 and isinstance(node.ctx, ast.Load) else 1.0
+    for other in nearest(source, place, [n for n in visible if n != node.id])[:_MOST]:
+        unread = other in source.functions[place.function] and not reads[other]
+        yield Change(*span, other, span, kept * (_UNREAD if unread else 1.0))
+    if place.owner and isinstance(node.ctx, ast.Load):
+        data, _ = source.members[place.owner]
+        if node.id in data:
             yield Change(*span, f"self.{node.id}", span)
+        if isinstance(above, ast.Attribute) and above.attr in data:
+            yield Change(*span, "self", span)
 
 
-def _nearest(source: Source, place: Place, names: list[str]) -> list[str]:
+def _bound_again(source: Source, place: Place, node: ast.Name) -> Iterator[Change]:
+    """Other names for one that gets another value than it has: one that gets one as well."""
+    if place.function is None:
+        return
+    bound = source.functions[place.function]
+    line = node.lineno
+    others = [n for n, first in bound.items() if first < line and n not in (node.id, "self", "cls", "_")]
+    weight = 1.0 if bound.get(node.id, line) < line else 0.4
+    for other in nearest(source, place, others)[:3]:
+        yield Change(*source.span(node), other, source.span(node), weight)
+
+
+def _constants(source: Source) -> list[str]:
+    """Names in capitals that the module gives a value."""
+    targets = (t for node in source.tree.body if isinstance(node, ast.Assign) for t in node.targets)
+    return list(dict.fromkeys(t.id for t in targets if isinstance(t, ast.Name) and t.id.isupper()))
+
+
+def _objects(source: Source, place: Place) -> frozenset[str]:
+    """Names whose attributes the function of a place reads."""
+    nodes = (other.node for other in source.inside[place.function]) if place.function else ()
+    return frozenset(
+        n.value.id for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
+    )
+
+
+def nearest(source: Source, place: Place, names: list[str]) -> list[str]:
+    """Names in the order in which their bindings precede a place, the latest first."""
     bound = source.functions[place.function] if place.function else {}
     line = getattr(place.node, "lineno", 0)
-    return sorted(names, key=lambda n: line - bound.get(n, line))[:_MOST]
+    return sorted(names, key=lambda n: line - bound.get(n, line))
 
 
 def attribute(source: Source) -> Iterator[Change]:
@@ -75,29 +124,3 @@ def _is_of_module(source: Source, node: ast.Attribute) -> bool:
     if not isinstance(node.value, ast.Name):
         return isinstance(node.value, (ast.Constant, ast.JoinedStr))
     return node.value.id in source.modules
-
-
-def result(source: Source) -> Iterator[Change]:
-    """Return something else: another local value, or what is now computed and dropped."""
-    for place in source.places:
-        node = place.node
-        if isinstance(node, ast.Return) and node.value is not None and not isinstance(node.value, ast.Name):
-            span = source.span(node.value)
-            parts = {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
-            names = _nearest(source, place, [n for n in source.visible(place) if n not in parts])
-            for other in [*names[:3], *sorted(parts & set(source.visible(place)))]:
-                yield Change(*span, other, span, 0.5)
-            yield from _other_constant(node.value, span)
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and place.function:
-            start = source.span(node)[0]
-            yield Change(start, start, "return ", (start, start), 0.3)
-
-
-def _other_constant(value: ast.expr, span: tuple[int, int]) -> Iterator[Change]:
-    """Of the values that stand for nothing, another one."""
-    empties = {"None": None, "[]": ast.List, "0": 0, "{}": ast.Dict, "''": "", "False": False}
-    text = ast.unparse(value)
-    if text in empties:
-        for other in empties:
-            if other != text:
-                yield Change(*span, other.replace("'", '"'), span, 0.3)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
+from agents.models.embedded.edits import fstrings
 from agents.models.embedded.tokens import BUILTINS
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -53,6 +54,8 @@ class Source:
         self._starts = [0]
         for line in self.data.split(b"\n"):
             self._starts.append(self._starts[-1] + len(line) + 1)
+        self.texts: list[tuple[int, int]] = []
+        """Where f-strings stand, in bytes."""
         self.places = list(self._walk(self.tree, None, None, None, ()))
 
     def offset(self, line: int, column: int) -> int:
@@ -66,8 +69,16 @@ class Source:
 
     def code(self, node: ast.expr | ast.stmt) -> str:
         """The text of a node."""
-        start, end = self.span(node)
+        return self.cut(*self.span(node))
+
+    def cut(self, start: int, end: int) -> str:
+        """The text between two byte offsets."""
         return self.data[start:end].decode()
+
+    def is_bare(self, node: ast.expr) -> bool:
+        """Whether a node has no brackets directly around it."""
+        start, end = self.span(node)
+        return not (self.data[:start].rstrip().endswith(b"(") and self.data[end:].lstrip().startswith(b")"))
 
     def line_of(self, offset: int) -> int:
         """The line, from 1, that holds a byte offset."""
@@ -106,8 +117,12 @@ class Source:
     ) -> Iterator[Place]:
         place = Place(node, above, function, owner, bound)
         yield place
-        if isinstance(node, (ast.JoinedStr, ast.Import, ast.ImportFrom)):
-            return  # positions within an f-string differ between versions of Python
+        if isinstance(node, ast.JoinedStr):
+            for expression in self._within(node):
+                yield from self._walk(expression, place, function, owner, bound)
+            return
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            return
         if isinstance(node, Function):
             function = node
         elif isinstance(node, ast.ClassDef):
@@ -120,6 +135,19 @@ class Source:
         for child in ast.iter_child_nodes(node):
             if id(child) not in annotations:
                 yield from self._walk(child, place, function, owner, bound)
+
+    def _within(self, node: ast.JoinedStr) -> Iterator[ast.expr]:
+        """The expressions of an f-string on one line, at the positions that they have in the file."""
+        if node.lineno != node.end_lineno:
+            return
+        self.texts.append(self.span(node))
+        for offset, expression in fstrings.expressions(self.code(node)):
+            for inner in ast.walk(expression):
+                if isinstance(inner, ast.expr) and inner.end_col_offset is not None:
+                    inner.lineno = inner.end_lineno = node.lineno
+                    inner.col_offset += node.col_offset + offset
+                    inner.end_col_offset += node.col_offset + offset
+            yield expression
 
     @cached_property
     def functions(self) -> dict[Function, dict[str, int]]:
@@ -209,15 +237,42 @@ class Source:
             names |= {n: None for n, bound in self.functions[place.function].items() if bound <= line}
         return [name for name in names if name not in ("self", "cls", "_")]
 
-    def bodies(self) -> Iterator[tuple[Place, list[ast.stmt]]]:
-        """Every list of statements within a function, with the place that holds it."""
+    @cached_property
+    def bodies(self) -> list[tuple[Place, list[ast.stmt]]]:
+        """Every list of statements within a function, with the place that holds it; an `elif` is none."""
+        found = []
         for place in self.places:
             if not (place.function or isinstance(place.node, Function)):
                 continue
             for name in ("body", "orelse", "finalbody"):
                 body = getattr(place.node, name, None)
-                if isinstance(body, list) and body:
-                    yield place, body
+                if isinstance(body, list) and body and not self.is_elif(body[0]):
+                    found.append((place, body))
+        return found
+
+    @cached_property
+    def inside(self) -> dict[Function, list[Place]]:
+        """For each function the places within it, those of functions within it left out."""
+        found: dict[Function, list[Place]] = {function: [] for function in self.functions}
+        for place in self.places:
+            if place.function:
+                found[place.function].append(place)
+        return found
+
+    @cached_property
+    def owners(self) -> dict[Function, ast.ClassDef | None]:
+        """For each function the class that it is a method of."""
+        return {place.node: place.owner for place in self.places if isinstance(place.node, Function)}
+
+    @cached_property
+    def unit(self) -> str:
+        """The blanks of one level of indentation."""
+        steps = (f.body[0].col_offset - f.col_offset for f in self.functions if f.body[0].lineno > f.lineno)
+        return " " * next(steps, 4)
+
+    def is_elif(self, node: ast.AST) -> bool:
+        """Whether an `if` is written as the `elif` of another one."""
+        return isinstance(node, ast.If) and self.data.startswith(b"elif", self.span(node)[0])
 
 
 def on_self(node: ast.Attribute) -> bool:

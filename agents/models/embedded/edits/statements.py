@@ -1,151 +1,180 @@
-"""Rules for whole statements: guards, order, place and repetition."""
+"""Rules for whole statements: one at the wrong place, one that stands twice, one that should not be there."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from agents.models.embedded.edits import blocks
+from agents.models.embedded.edits.blocks import LEAVING, LOOPS, SIMPLE
 from agents.models.embedded.edits.change import Change
-from agents.models.embedded.edits.source import Function, Source, parameters
+from agents.models.embedded.edits.source import Function, Place, Source
 
-_SIMPLE = (ast.Assign, ast.AugAssign, ast.Expr, ast.AnnAssign)
-_LEAVING = (ast.Return, ast.Continue, ast.Raise, ast.Break)
-
-
-def _lines(source: Source, first: ast.stmt, last: ast.stmt) -> tuple[int, int]:
-    return source.line_span(first.lineno, last.end_lineno or last.lineno)
+_HOLDING = (*LOOPS, ast.If, ast.With, ast.Try)
+_MOVABLE = (*SIMPLE, ast.Return, ast.Raise, ast.If)
 
 
-def _text(source: Source, first: ast.stmt, last: ast.stmt) -> str:
-    start, end = _lines(source, first, last)
-    return source.data[start:end].decode()
+def moved_statement(source: Source) -> Iterator[Change]:
+    """A statement one place up or down, or one or more blocks further in or out."""
+    for place, body in source.bodies:
+        alone = [blocks.stands_alone(source, node) for node in body]
+        for number, (node, following) in enumerate(pairwise(body)):
+            if alone[number] and alone[number + 1] and not blocks.is_docstring(node):
+                yield from _swapped(source, node, following)
+                yield from _into_head(source, node, following)
+                yield from _into_end(source, node, following)
+        if alone[-1] and isinstance(place.node, _HOLDING):
+            yield from _out_of_end(source, place, body)
+        if (
+            alone[0]
+            and len(body) > 1
+            and isinstance(place.node, (*LOOPS, ast.If, ast.With))
+            and body is place.node.body
+        ):
+            yield from _out_of_head(source, place.node, body[0])
 
 
-def _own_line(source: Source, node: ast.stmt) -> bool:
-    """Whether nothing else stands on the lines of a statement."""
-    start, end = source.line_span(node.lineno, node.end_lineno or node.lineno)
-    before = source.data[start : source.span(node)[0]]
-    after = source.data[source.span(node)[1] : end].split(b"#")[0]
-    return not before.strip() and not after.strip()
-
-
-def guard(source: Source) -> Iterator[Change]:
-    """Add a guard at the head of a function or a loop, drop one, or drop or tighten a condition."""
-    for place in source.places:
-        node = place.node
-        if isinstance(node, Function) and node.name != "__init__":
-            yield from _entrance(source, node)
-        elif isinstance(node, (ast.For, ast.AsyncFor)) and isinstance(node.target, ast.Name):
-            inner = node.body[0]
-            if inner.lineno > node.lineno:
-                yield from _before(source, inner, [(f"if not {node.target.id}:", "continue", 1.0)])
-        elif isinstance(node, (ast.If, ast.While, ast.IfExp)):
-            yield from _condition(source, node.test)
-    for _, body in source.bodies():
-        for node, following in pairwise(body):
-            leaves = isinstance(node, ast.If) and not node.orelse and len(node.body) == 1
-            if leaves and isinstance(node, ast.If) and isinstance(node.body[0], _LEAVING):
-                span = _lines(source, node, following)
-                yield Change(*span, _text(source, following, following), span, 0.4)
-
-
-def _entrance(source: Source, node: Function) -> Iterator[Change]:
-    """Guards on the parameters, returning what the function's other returns hint at."""
-    body = node.body
-    docstring = isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
-    if docstring and len(body) > 1:
-        body = body[1:]
-    first = body[0]
-    values = {"None": 1.0, "[]": 0.3, "0": 0.5, "False": 0.3, '""': 0.2}
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Return) and inner.value is not None:
-            if isinstance(inner.value, (ast.Constant, ast.List, ast.Dict, ast.Tuple)):
-                text = source.code(inner.value)
-                if len(text) < 20:
-                    values[text] = max(values.get(text, 0), 1.0)
-        elif isinstance(inner, ast.Div):
-            values["0.0"] = 0.5
-    names = [name for name in parameters(node) if name not in ("self", "cls")][:3]
-    guards = [(f"if not {n}:", f"return {v}", w) for n in names for v, w in values.items()]
-    if first.lineno > node.lineno:
-        yield from _before(source, first, guards)
-
-
-def _before(source: Source, node: ast.stmt, guards: list[tuple[str, str, float]]) -> Iterator[Change]:
-    """Put a guard before a statement; the whole first line of the statement is what the change replaces."""
-    if not _own_line(source, node) or getattr(node, "decorator_list", None):
+def _swapped(source: Source, node: ast.stmt, following: ast.stmt) -> Iterator[Change]:
+    first, last = node.lineno, blocks.last_line(following)
+    if last - first >= blocks.TALLEST or isinstance(node, Function) or isinstance(following, Function):
         return
-    start, end = source.line_span(node.lineno, node.lineno)
-    line = source.data[start:end].decode()
-    indent = line[: len(line) - len(line.lstrip())]
-    for head, leave, weight in guards:
-        yield Change(start, end, f"{indent}{head}\n{indent}    {leave}\n{line}", (start, end), weight)
+    if isinstance(following, LEAVING) and not isinstance(node, ast.If):
+        return
+    weight = 0.4
+    if isinstance(node, SIMPLE) and isinstance(following, SIMPLE):
+        weight = 1.0
+    elif isinstance(node, LEAVING):
+        weight = 5.0  # what follows it can never run
+    upper = blocks.text(source, first, blocks.last_line(node))
+    gap = [blocks.text(source, n, n) for n in range(blocks.last_line(node) + 1, following.lineno)]
+    lower = blocks.text(source, following.lineno, last)
+    if upper != lower:
+        span = source.line_span(first, last)
+        yield Change(*span, "\n".join([lower, *gap, upper]), span, weight)
 
 
-def _condition(source: Source, test: ast.expr) -> Iterator[Change]:
-    span = source.span(test)
-    if isinstance(test, ast.BoolOp) and len(test.values) == 2:
-        for value in test.values:
-            yield Change(*span, source.code(value), span, 0.5)
-    elif isinstance(test, (ast.Name, ast.Attribute)):
-        text = source.code(test)
-        yield Change(*span, f"{text} is not None", span, 0.7)
-        yield Change(*span, f"{text} is None", span, 0.3)
-    elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        yield Change(*span, f"{source.code(test.operand)} is None", span, 0.5)
-    elif isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
-        text = source.code(test.left)
-        yield Change(*span, text if isinstance(test.ops[0], ast.IsNot) else f"not {text}", span, 0.5)
+def _into_head(source: Source, node: ast.stmt, following: ast.stmt) -> Iterator[Change]:
+    """Move a statement that precedes a block to its head."""
+    if not isinstance(node, SIMPLE) or not isinstance(following, (*LOOPS, ast.With, ast.Try, ast.If)):
+        return
+    inner = following.body[0]
+    if not blocks.stands_alone(source, inner) or inner.lineno - node.lineno >= blocks.TALLEST - 1:
+        return
+    by = inner.col_offset - node.col_offset
+    head = blocks.text(source, blocks.last_line(node) + 1, inner.lineno - 1)
+    own = blocks.moved(source, node.lineno, blocks.last_line(node), by)
+    span = source.line_span(node.lineno, inner.lineno - 1)
+    yield Change(*span, f"{head}\n{own}", source.line_span(node.lineno, node.lineno), 0.5)
 
 
-def statement(source: Source) -> Iterator[Change]:
-    """Swap two statements, drop one, move one across the end of its block, or leave a loop the other way."""
-    for place, body in source.bodies():
-        for node, following in pairwise(body):
-            if not (_own_line(source, node) and _own_line(source, following)):
+def _out_of_head(source: Source, block: ast.stmt, first: ast.stmt) -> Iterator[Change]:
+    """Move the first statement of a block before it."""
+    last = blocks.last_line(first)
+    if not isinstance(first, SIMPLE) or first.lineno == block.lineno or last - block.lineno >= blocks.TALLEST:
+        return
+    if blocks.is_docstring(first) or source.is_elif(block):
+        return
+    own = blocks.moved(source, first.lineno, last, block.col_offset - first.col_offset)
+    span = source.line_span(block.lineno, last)
+    head = blocks.text(source, block.lineno, first.lineno - 1)
+    yield Change(*span, f"{own}\n{head}", source.line_span(first.lineno, first.lineno), 0.6)
+
+
+def _into_end(source: Source, node: ast.stmt, following: ast.stmt) -> Iterator[Change]:
+    """Move the statement that follows a block to the block's end, or to that of the last block within it."""
+    first, last = following.lineno, blocks.last_line(following)
+    if not isinstance(following, _MOVABLE) or last - first >= blocks.TALLEST:
+        return
+    inner, weight, span = node, 0.7, source.line_span(first, last)
+    while isinstance(inner, (*LOOPS, ast.If, ast.With)):
+        inner = ((inner.orelse if not isinstance(inner, ast.With) else []) or inner.body)[-1]
+        by = inner.col_offset - following.col_offset
+        if by > 0 and not isinstance(inner, LEAVING) and inner.lineno > node.lineno:
+            yield Change(*span, blocks.moved(source, first, last, by), span, weight)
+            weight *= 0.7
+
+
+def _out_of_end(source: Source, place: Place, body: Sequence[ast.stmt]) -> Iterator[Change]:
+    """Move the last statement of a block behind it, or behind the blocks around that end with it."""
+    final = body[-1]
+    moving = [final] if len(body) > 1 else []
+    first, last = final.lineno, blocks.last_line(final)
+    if not moving or not isinstance(final, _MOVABLE) or last - first >= blocks.TALLEST:
+        return
+    span, weight, at = source.line_span(first, last), 1.0, place
+    while isinstance(at.node, _HOLDING) and blocks.last_line(at.node) == last:
+        if not (isinstance(at.node, LOOPS) and _leaves_loop(final)) and not source.is_elif(at.node):
+            by = at.node.col_offset - final.col_offset
+            yield Change(*span, blocks.moved(source, first, last, by), span, weight)
+            weight *= 0.7
+        elif isinstance(at.node, LOOPS):
+            return
+        if at.above is None:
+            return
+        at = at.above
+
+
+def _leaves_loop(node: ast.stmt) -> bool:
+    return any(isinstance(inner, (ast.Break, ast.Continue)) for inner in ast.walk(node))
+
+
+def doubled_statement(source: Source) -> Iterator[Change]:
+    """Take out one of two equal statements: of neighbours, of one block, or of a block and one within it."""
+    for _, body in source.bodies:
+        codes = [_words(source, node) for node in body]
+        for number, code in enumerate(codes):
+            if not code or not isinstance(body[number], (*SIMPLE, ast.If, ast.For, ast.Return)):
                 continue
-            span = _lines(source, node, following)
-            first, second = _text(source, node, node), _text(source, following, following)
-            if first == second and isinstance(node, _SIMPLE):
-                yield Change(*span, first, span, 8.0)
+            if blocks.is_docstring(body[number]):
                 continue
-            if isinstance(node, _SIMPLE) and isinstance(following, _SIMPLE) and not _is_docstring(node):
-                yield Change(*span, f"{second}\n{first}", span, 1.0)
-            if isinstance(node, _SIMPLE) and not _is_docstring(node):
-                yield Change(*span, second, span, 0.15)
-            yield from _into_block(source, node, following)
-        if isinstance(place.node, (ast.For, ast.While, ast.If)) and len(body) > 1:
-            yield from _out_of_block(source, place.node, body)
-    for place in source.places:
-        if isinstance(place.node, (ast.Break, ast.Continue)):
-            span = source.span(place.node)
-            other = "continue" if isinstance(place.node, ast.Break) else "break"
-            yield Change(*span, other, span, 1.5)
+            if number and codes[number - 1] == code:
+                weight = 8.0
+            elif code in codes[:number] or code in codes[number + 1 :]:
+                weight = 1.0
+            elif any(code in _within(source, node) for node in body if node is not body[number]):
+                weight = 1.0
+            else:
+                continue
+            change = blocks.removal(source, body, number, weight)
+            if change:
+                yield change
+        yield from _within_blocks(source, body, codes)
 
 
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+def _words(source: Source, node: ast.stmt) -> str:
+    return " ".join(source.code(node).split())
 
 
-def _into_block(source: Source, node: ast.stmt, following: ast.stmt) -> Iterator[Change]:
-    """Move the statement that follows a block into it."""
-    if not isinstance(node, (ast.For, ast.While, ast.If)) or not isinstance(
-        following, (*_SIMPLE, ast.Return)
-    ):
-        return
-    last = (node.orelse or node.body)[-1]
-    if following.lineno != following.end_lineno or last.col_offset <= following.col_offset:
-        return
-    start, end = source.line_span(following.lineno, following.lineno)
-    moved = " " * last.col_offset + source.data[start:end].decode().lstrip()
-    yield Change(start, end, moved, (start, end), 0.5)
+def _within(source: Source, node: ast.stmt) -> list[str]:
+    """The short statements that stand directly in the blocks of a statement."""
+    inner = [*getattr(node, "body", []), *getattr(node, "orelse", [])] if isinstance(node, _HOLDING) else []
+    return [_words(source, each) for each in inner if isinstance(each, SIMPLE)]
 
 
-def _out_of_block(source: Source, block: ast.stmt, body: list[ast.stmt]) -> Iterator[Change]:
-    """Move the last statement of a block behind it."""
-    last = body[-1]
-    alone = _own_line(source, last) and last.lineno == last.end_lineno
-    if not alone or last.end_lineno != block.end_lineno or not isinstance(last, (*_SIMPLE, ast.Return)):
-        return
-    start, end = source.line_span(last.lineno, last.lineno)
-    moved = " " * block.col_offset + source.data[start:end].decode().lstrip()
-    yield Change(start, end, moved, (start, end), 0.7)
+def _within_blocks(source: Source, body: Sequence[ast.stmt], codes: list[str]) -> Iterator[Change]:
+    """Statements in the blocks of a body that stand in the body as well."""
+    for node in body:
+        for inner in (
+            (getattr(node, "body", []), getattr(node, "orelse", [])) if isinstance(node, _HOLDING) else ()
+        ):
+            for number, each in enumerate(inner):
+                if isinstance(each, SIMPLE) and _words(source, each) in codes and len(inner) > 1:
+                    change = blocks.removal(source, inner, number, 1.0)
+                    if change:
+                        yield change
+
+
+def extra_statement(source: Source) -> Iterator[Change]:
+    """Take out a statement that should not be there, or a part of a condition's block."""
+    for place, body in source.bodies:
+        for number, node in enumerate(body):
+            if blocks.is_docstring(node) or (len(body) == 1 and isinstance(place.node, Function)):
+                continue
+            if isinstance(node, (*SIMPLE, ast.Continue, ast.Break)) or (
+                isinstance(node, ast.Return) and number
+            ):
+                weight = 0.3 if len(body) > 1 else 0.1
+                if isinstance(node, (ast.Return, ast.Assign)):
+                    weight /= 2
+                change = blocks.removal(source, body, number, weight)
+                if change:
+                    yield change
