@@ -39,6 +39,9 @@ def _kind(gone: Sequence[str], come: Sequence[str], lead: Sequence[str], breaks:
         return "boolean operator"
     if words <= _COMPARISONS | {"not"} and words:
         return "comparison"
+    index = _index(lead)
+    if ":" in words and index is not None:
+        return "slice"
     if sorted(gone) == sorted(come):
         return "argument order"
     if {*gone, *come} <= {"+", "-", "1"} and "1" in words:
@@ -47,11 +50,19 @@ def _kind(gone: Sequence[str], come: Sequence[str], lead: Sequence[str], breaks:
         return "operator"
     if len(gone) == len(come) == 1:
         return _single(gone[0], come[0], lead)
-    if ":" in words and "[" in lead:
+    if index is not None and ":" in index:
         return "slice"
     if lead[:1] == ["return"] or "return" in words:
         return "return value"
     return "statement"
+
+
+def _index(lead: Sequence[str]) -> Sequence[str] | None:
+    """What stands between an edit and the bracket that it is in; None where it is in none."""
+    for at in range(len(lead) - 1, -1, -1):
+        if lead[at] in "[]":
+            return lead[at + 1 :] if lead[at] == "[" else None
+    return None
 
 
 def _single(gone: str, come: str, lead: Sequence[str]) -> str:

@@ -8,6 +8,9 @@ import msgspec
 
 from contracts.jobs import EpisodeResult
 
+NOT_RUN = ("(the tests did not run)",)
+"""What stands in the place of test ids where a run of the tests came to no end."""
+
 
 class Attempt(NamedTuple):
     """An edit that the model asked for."""
@@ -70,9 +73,9 @@ def read_story(result: EpisodeResult) -> Story:
                 failed_at_first = failed
             elif attempts and not attempts[-1].tested:
                 fixed = failed_at_first - failed if ran else frozenset()
-                broken = failed - failed_at_first if ran else frozenset(("(the tests did not run)",))
+                broken = failed - failed_at_first if ran else frozenset(NOT_RUN)
                 attempts[-1] = attempts[-1]._replace(tested=True, fixed=fixed, broken=broken)
-            last = failed
+            last = failed if ran else frozenset(NOT_RUN)
     files: dict[str, str] = next((line["files"] for line in reversed(lines) if "end" in line), {})
     return Story(tuple(attempts), last, files)
 
@@ -109,7 +112,17 @@ def stands_elsewhere(attempt: Attempt, files: dict[str, str]) -> bool:
 
 def still_stands(attempt: Attempt, files: dict[str, str]) -> bool:
     """Whether an edit is part of what the episode left behind."""
-    return bool(attempt.new.strip()) and attempt.new.strip() in files.get(attempt.path, "")
+    if attempt.path not in files:
+        return False
+    lines, old, new = files[attempt.path].split("\n"), attempt.old.split("\n"), _stripped(attempt.new)
+    if new == [""]:  # lines were taken out
+        return lines[attempt.line - 1 : attempt.line - 1 + len(old)] != old
+    found = [line.strip() for line in lines]
+    return any(found[at : at + len(new)] == new for at in range(len(found)))
+
+
+def _stripped(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().split("\n")]
 
 
 def places(stories: Sequence[Story]) -> tuple[str, ...]:

@@ -50,7 +50,8 @@ def _fixes(story: Story) -> set[str]:
     standing = [attempt for attempt in mended if still_stands(attempt, story.files)]
     if not standing:
         return {"lost_a_fix"}
-    found = {"lost_a_fix"} if len(standing) < len({attempt.place for attempt in mended}) else set()
+    lost = {attempt.place for attempt in mended} - {attempt.place for attempt in standing}
+    found = {"lost_a_fix"} if lost else set()
     several = any(stands_elsewhere(attempt, story.files) for attempt in standing)
     return found | {"one_of_several" if several else "fixed_some"}
 

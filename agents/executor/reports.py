@@ -7,6 +7,7 @@ be in it. Episodes try the same few hundred edits of a task over and over: most 
 import hashlib
 import sqlite3
 import sys
+import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ DECODED = 4_000
 KEPT = 250_000
 """Reports that a file keeps, at some 700 bytes each; the oldest make room."""
 _SWEEP = 5_000
+_TRIES = 5
 
 
 class Reports:
@@ -62,17 +64,16 @@ class Reports:
         try:
             row = self._file.execute("SELECT report FROM reports WHERE key = ?", (key,)).fetchone()
             return msgspec.msgpack.decode(zlib.decompress(row[0]), type=TestReport) if row else None
-        except (sqlite3.Error, zlib.error, msgspec.MsgspecError):
+        except (sqlite3.Error, zlib.error, msgspec.MsgspecError, TypeError):
             return None  # a cache that fails costs time, nothing else
 
     def _keep(self, key: bytes, report: TestReport) -> None:
         packed = zlib.compress(msgspec.msgpack.encode(report), 1)
         try:
-            self._file.execute("INSERT OR IGNORE INTO reports (key, report) VALUES (?, ?)", (key, packed))
+            # What stands there already could not be read.
+            self._file.execute("INSERT OR REPLACE INTO reports (key, report) VALUES (?, ?)", (key, packed))
             if self.run % _SWEEP == 0:
-                self._file.execute(
-                    "DELETE FROM reports WHERE number <= (SELECT max(number) - ? FROM reports)", (KEPT,)
-                )
+                _sweep(self._file)
         except sqlite3.Error:
             return
 
@@ -86,10 +87,18 @@ def runner_digest() -> bytes:
 
 
 def _opened(file: Path | None) -> sqlite3.Connection:
-    try:
-        return _connected(str(file) if file else ":memory:")
-    except sqlite3.Error:
-        return _connected(":memory:")
+    for _ in range(_TRIES if file else 0):
+        try:
+            return _connected(str(file))
+        except sqlite3.OperationalError:  # executors that start together get in each other's way
+            time.sleep(0.05)
+        except sqlite3.Error:
+            break
+    return _connected(":memory:")
+
+
+def _sweep(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM reports WHERE number <= (SELECT max(number) - ? FROM reports)", (KEPT,))
 
 
 def _connected(name: str) -> sqlite3.Connection:
@@ -100,4 +109,5 @@ def _connected(name: str) -> sqlite3.Connection:
     connection.execute(
         "CREATE TABLE IF NOT EXISTS reports (number INTEGER PRIMARY KEY, key BLOB UNIQUE, report BLOB)"
     )
+    _sweep(connection)  # no process need live long enough to sweep later
     return connection

@@ -3,6 +3,7 @@
 from contracts.lineage.evolve import evolve, fold
 from contracts.lineage.state import (
     ARCHIVE,
+    PLACES,
     Approval,
     Arm,
     Branch,
@@ -19,6 +20,7 @@ from contracts.lineage.state import (
 
 __all__ = [
     "ARCHIVE",
+    "PLACES",
     "Approval",
     "Arm",
     "Branch",
