@@ -67,10 +67,10 @@ def choose(
     rng: random.Random,
     lessons: Sequence[str] = (),
 ) -> list[tuple[Draft, float]]:
-    """The drafts to try, with the effect expected of each; no two with the same last ingredient, the narrowest, if possible.
+    """The drafts to try, with the effect expected of each; no two with the same narrowest ingredient if possible.
 
-    Thompson sampling: every ingredient's effect is drawn from its posterior; a draft is worth the mean of its
-    ingredients' draws, plus a nudge where the critic's failures, or its lessons, point at one of them.
+    The narrowest is a draft's last. Thompson sampling: every ingredient's effect is drawn from its posterior; a draft
+    is worth the mean of its ingredients' draws, plus a nudge where the critic's failures, or its lessons, point at one of them.
     """
     names = sorted({name for draft in drafts for name in draft.arms})
     drawn = {name: rng.gauss(*posterior(arms.get(name))) for name in names}
