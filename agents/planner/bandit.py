@@ -50,6 +50,11 @@ def posterior(arm: Arm | None) -> tuple[float, float]:
     return mean + 0.01 * arm.credit / max(1, arm.confirmed or 1), math.sqrt(1 / precision)
 
 
+def doubt(arm: Arm | None) -> float:
+    """How much of what is held of an ingredient is still prejudice rather than measurement: in (0, 1]."""
+    return (posterior(arm)[1] / PRIOR_SPREAD) ** 2
+
+
 def directions(lessons: Sequence[str]) -> dict[str, float]:
     """How much each ingredient gains or loses by what the campaign's memory says of it, the latest lesson last."""
     found: dict[str, float] = {}
@@ -67,17 +72,18 @@ def choose(
     rng: random.Random,
     lessons: Sequence[str] = (),
 ) -> list[tuple[Draft, float]]:
-    """The drafts to try, with the effect expected of each; no two with the same narrowest ingredient if possible.
+    """The drafts to try, with the effect expected of each; no two with the same last ingredient if possible.
 
-    The narrowest is a draft's last. Thompson sampling: every ingredient's effect is drawn from its posterior; a draft
-    is worth the mean of its ingredients' draws, plus a nudge where the critic's failures, or its lessons, point at one of them.
+    Thompson sampling: every ingredient's effect is drawn from its posterior; a draft is worth the mean of its
+    ingredients' draws, plus a nudge where the critic's failures, or its lessons, point at one of them. A hint counts
+    for less the more often its ingredient was measured.
     """
     names = sorted({name for draft in drafts for name in draft.arms})
     drawn = {name: rng.gauss(*posterior(arms.get(name))) for name in names}
     nudges, told = hints(failures), directions(lessons)
 
     def value(draft: Draft) -> float:
-        nudge = max(nudges.get(name, 0.0) for name in draft.arms)
+        nudge = max(nudges.get(name, 0.0) * doubt(arms.get(name)) for name in draft.arms)
         worth = sum(drawn[name] + told.get(name, 0.0) for name in draft.arms) / len(draft.arms)
         worth += nudge + rng.gauss(0, 0.01)
         return worth * activity(draft, arms) if worth > 0 else worth

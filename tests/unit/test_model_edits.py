@@ -60,7 +60,7 @@ def test_every_kind_has_a_rule_odds_and_words() -> None:
         ("comparison", "if len(self.items) >= self.capacity:", "if len(self.items) > self.capacity:"),
         ("comparison", "if größe and width is not None:", "if größe and width is None:"),
         ("operator", "self.pushes += 1", "self.pushes -= 1"),
-        ("operator", "if größe and width is not None:", "if größe or width is not None:"),
+        ("boolean operator", "if größe and width is not None:", "if größe or width is not None:"),
         ("constant", "for index in range(1, len(values)):", "for index in range(0, len(values)):"),
         ("constant", "def __init__(self, capacity=10):", "def __init__(self, capacity=11):"),
         ("off-by-one", "for index in range(1, len(values)):", "for index in range(1, len(values) + 1):"),
@@ -74,27 +74,26 @@ def test_every_kind_has_a_rule_odds_and_words() -> None:
         ("attribute", "if len(self.items) >= self.capacity:", "if len(self.items) >= self.pushes:"),
         ("arguments", "total = total + divmod(größe, width)[0]", "total = total + divmod(width, größe)[0]"),
         (
-            "builtin",
+            "wrong call",
             "lowest, highest = min(values), max(values)",
             "lowest, highest = max(values), max(values)",
         ),
         ("return", "return (highest - lowest) / width if True else math.floor(total)", "return total"),
-        ("guard", "if größe and width is not None:", "if größe:"),
-        ("statement", "total = 0\n    total = 0", "total = 0"),
-        ("missing", "return self.items.pop()", "self.pushes += 1\n        return self.items.pop()"),
+        ("wrong guard", "if größe and width is not None:", "if größe:"),
+        ("doubled statement", "total = 0\n    total = 0", "total = 0"),
+        ("missing statement", "return self.items.pop()", "self.pushes += 1\n        return self.items.pop()"),
     ],
 )
 def test_each_kind_finds_its_edit(kind: str, before: str, after: str) -> None:
     edits = [
         e for e in derive("stack.py", STACK).edits if (e.before.strip(), e.after.strip()) == (before, after)
     ]
-    assert [e.kind for e in edits] == [kind]
+    assert [kind in dict(e.shares) for e in edits] == [True]
 
 
 def test_guards_are_put_in_and_taken_out() -> None:
-    pairs = {
-        (e.before.strip(), e.after.strip()) for e in derive("stack.py", STACK).edits if e.kind == "guard"
-    }
+    edits = derive("stack.py", STACK).edits
+    pairs = {(e.before.strip(), e.after.strip()) for e in edits if e.kind in ("missing guard", "wrong guard")}
     assert (
         "lowest, highest = min(values), max(values)",
         "if not values:\n        return None\n    lowest, highest = min(values), max(values)",
@@ -159,7 +158,7 @@ def test_multi_line_statements_and_blocks_keep_their_shape() -> None:
             }
         """)
     edits = derive("m.py", text).edits
-    assert {"comparison", "builtin", "arguments", "constant"} <= {e.kind for e in edits}
+    assert {"comparison", "wrong call", "arguments", "constant"} <= {e.kind for e in edits}
     for edit in edits:
         compile(apply(text, edit), "m.py", "exec")
 

@@ -26,11 +26,13 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "argument order", "arguments", "swapped arguments", "operand order", "swapped operands", "order of arguments",
     ),
     "wrong call": (
-        "wrong call", "wrong function", "wrong method", "built-in", "builtin", "look-alike", "conversion", "conversions",
-        "missing copy", "aliasing",
+        "wrong call", "wrong function", "wrong method", "built-in", "builtin", "look-alike", "conversion",
+        "conversions", "missing copy", "aliasing",
     ),
     "return": ("return value", "return values", "returned value", "wrong result", "wrong return", "returned"),
-    "initial value": ("initial value", "initial values", "initialized", "initialization", "starting value", "starts with"),
+    "initial value": (
+        "initial value", "initial values", "initialized", "initialization", "starting value", "starts with",
+    ),
     "mutable default": ("mutable default", "mutable defaults", "default argument", "default arguments", "shared list"),
     "missing guard": (
         "missing guard", "guard", "guards", "empty input", "edge case", "edge cases", "early return", "missing check",
@@ -50,8 +52,8 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "extra statement": ("extra statement", "superfluous", "unneeded", "should not be there", "extra line"),
     "missing statement": (
-        "missing statement", "missing line", "forgotten", "not reset", "missing update", "never updated", "lost statement",
-        "missing return",
+        "missing statement", "missing line", "forgotten", "not reset", "missing update", "never updated",
+        "lost statement", "missing return",
     ),
 }  # fmt: skip
 _PATTERNS = {

@@ -83,6 +83,11 @@ def removal(
     return Change(start, end, new, source.line_span(first, last), weight)
 
 
+def leaves_loop(node: ast.stmt) -> bool:
+    """Whether a statement is, or holds, a `break` or a `continue`."""
+    return any(isinstance(inner, (ast.Break, ast.Continue)) for inner in ast.walk(node))
+
+
 def moved(source: Source, first: int, last: int, by: int) -> str:
     """Lines with more or fewer blanks before them; what a text over several lines holds would move as well."""
     lines = text(source, first, last).split("\n")

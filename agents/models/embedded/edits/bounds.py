@@ -238,5 +238,7 @@ def _is_gone_through(place: Place) -> bool:
     if isinstance(above, (ast.For, ast.comprehension)):
         return above.iter is node
     through = ("zip", "sum", "enumerate", "min", "max", "sorted", "list")
+    if isinstance(above, ast.Compare):
+        return isinstance(above.ops[0], (ast.Eq, ast.NotEq)) and above.left is not node
     is_call = isinstance(above, ast.Call) and isinstance(above.func, ast.Name) and above.func.id in through
     return is_call and isinstance(above, ast.Call) and above.args[:1] == [node] and len(above.args) < 3

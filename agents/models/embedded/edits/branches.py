@@ -1,4 +1,4 @@
-"""Rules for branches: what runs in which case, and which exceptions are raised and caught."""
+"""The rule for branches: what runs in which case, and in which order cases are looked at."""
 
 import ast
 from collections.abc import Iterator
@@ -6,27 +6,7 @@ from itertools import pairwise
 
 from agents.models.embedded.edits import blocks
 from agents.models.embedded.edits.change import Change
-from agents.models.embedded.edits.source import Place, Source
-
-_RELATIVES: dict[str, tuple[str, ...]] = {
-    "KeyError": ("IndexError", "ValueError", "LookupError", "AttributeError", "TypeError"),
-    "IndexError": ("KeyError", "ValueError", "LookupError"),
-    "LookupError": ("KeyError", "IndexError", "ValueError"),
-    "ValueError": ("TypeError", "KeyError", "IndexError", "ArithmeticError"),
-    "TypeError": ("ValueError", "AttributeError", "KeyError"),
-    "AttributeError": ("KeyError", "TypeError", "ValueError"),
-    "ZeroDivisionError": ("ValueError", "ArithmeticError", "TypeError"),
-    "ArithmeticError": ("ZeroDivisionError", "ValueError"),
-    "StopIteration": ("IndexError", "ValueError", "GeneratorExit"),
-    "OverflowError": ("ValueError",),
-    "OSError": ("FileNotFoundError", "ValueError"),
-    "FileNotFoundError": ("OSError", "KeyError"),
-    "RuntimeError": ("ValueError", "TypeError"),
-    "NotImplementedError": ("TypeError", "ValueError"),
-    "AssertionError": ("ValueError",),
-    "Exception": ("ValueError", "KeyError", "TypeError"),
-}
-_COMMON = ("ValueError", "KeyError", "TypeError", "IndexError")
+from agents.models.embedded.edits.source import Source
 
 
 def swapped_branches(source: Source) -> Iterator[Change]:
@@ -104,82 +84,3 @@ def _first_and_second(source: Source, node: ast.If, following: ast.stmt) -> Iter
             inner = blocks.moved(source, following.lineno, last, len(source.unit))
             span = source.line_span(following.lineno, last)
             yield Change(*span, f"{blocks.indent(source, following)}else:\n{inner}", span, 0.3)
-
-
-def exception(source: Source) -> Iterator[Change]:
-    """Another exception that is raised, caught or derived from, or the current one raised again."""
-    known = _of_file(source)
-    for place in source.places:
-        node = place.node
-        if isinstance(node, ast.Name) and _is_exception(place, known):
-            others = dict.fromkeys(n for n in (*known, *_RELATIVES.get(node.id, _COMMON)) if n != node.id)
-            span = source.span(node)
-            for number, other in enumerate(others):
-                yield Change(*span, other, span, 1.0 if number < 5 else 0.5)
-        if isinstance(node, ast.ExceptHandler) and node.type:
-            yield from _caught(source, node.type, known)
-        elif isinstance(node, ast.Raise) and node.exc:
-            if any(isinstance(above, ast.ExceptHandler) for above in _around(place)):
-                span = source.span(node)
-                yield Change(*span, "raise", span, 0.7)
-        elif isinstance(node, (ast.Return, ast.Expr)) and isinstance(node.value, ast.Call):
-            called = node.value.func
-            if isinstance(called, ast.Name) and (called.id in known or called.id in _RELATIVES):
-                start = source.span(node)[0]
-                yield Change(start, source.span(node.value)[0], "raise ", (start, start), 5.0)
-
-
-def _of_file(source: Source) -> list[str]:
-    """Exceptions that the file raises, catches or defines."""
-    found: dict[str, None] = {}
-    for place in source.places:
-        node = place.node
-        if isinstance(node, ast.ClassDef):
-            bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
-            if any(base in found or _is_built_in(base) for base in bases):
-                found[node.name] = None
-        elif isinstance(node, ast.Name) and _is_built_in(node.id):
-            found[node.id] = None
-    return list(found)
-
-
-def _is_built_in(name: str) -> bool:
-    return name in _RELATIVES or name.endswith("Error")
-
-
-def _around(place: Place) -> Iterator[ast.AST]:
-    above = place.above
-    while above:
-        yield above.node
-        above = above.above
-
-
-def _is_exception(place: Place, known: list[str]) -> bool:
-    """Whether a name is an exception that is raised, caught, or the base of another."""
-    above, node = place.above, place.node
-    if above is None or not isinstance(node, ast.Name):
-        return False
-    if isinstance(above.node, ast.Call) and above.node.func is node and above.above:
-        return isinstance(above.above.node, ast.Raise)
-    if isinstance(above.node, ast.Tuple) and above.above:
-        above = above.above
-    is_base = isinstance(above.node, ast.ClassDef) and node in above.node.bases
-    return isinstance(above.node, (ast.ExceptHandler, ast.Raise)) or (is_base and node.id in known)
-
-
-def _caught(source: Source, caught: ast.expr, known: list[str]) -> Iterator[Change]:
-    """One exception more or less in what a handler catches."""
-    span = source.span(caught)
-    names = (
-        [source.code(each) for each in caught.elts]
-        if isinstance(caught, ast.Tuple)
-        else [source.code(caught)]
-    )
-    others = [n for n in dict.fromkeys((*_RELATIVES.get(names[0], ()), *known, *_COMMON)) if n not in names]
-    for other in others[:6]:
-        yield Change(*span, f"({', '.join([*names, other])})", span, 0.3)
-    for name in names if len(names) > 1 else ():
-        rest = [other for other in names if other != name]
-        yield Change(*span, f"({', '.join(rest)})" if len(rest) > 1 else rest[0], span, 0.4)
-    if names != ["Exception"]:
-        yield Change(*span, "Exception", span, 0.4)

@@ -1,10 +1,11 @@
-"""Rules for calls: the order of what is passed, look-alikes, conversions and copies."""
+"""Rules for calls: what is called, and what is passed to it in which order."""
 
 import ast
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from agents.models.embedded.edits.change import Change
+from agents.models.embedded.edits.conversions import conversions
 from agents.models.embedded.edits.source import Function, Place, Source, is_called, parameters
 
 _LOOKALIKES = (
@@ -33,46 +34,6 @@ def _table() -> dict[str, tuple[str, ...]]:
 
 
 LOOKALIKES = _table()
-_WRAPPERS = (
-    "list",
-    "sorted",
-    "set",
-    "tuple",
-    "dict",
-    "abs",
-    "reversed",
-    "str",
-    "int",
-    "float",
-    "round",
-    "len",
-    "sum",
-)
-_DROPPED = (
-    "strip",
-    "lower",
-    "upper",
-    "copy",
-    "items",
-    "values",
-    "keys",
-    "title",
-    "casefold",
-    "rstrip",
-    "lstrip",
-)
-"""Methods without arguments that may be called once too often, or be forgotten."""
-_FORGOTTEN = ("strip", "lower", "upper", "copy", "items", "values")
-_CONVERSIONS = {
-    "list": 0.15,
-    "int": 0.15,
-    "sorted": 0.15,
-    "dict": 0.1,
-    "str": 0.1,
-    "set": 0.08,
-    "abs": 0.08,
-    "len": 0.05,
-}
 _MOST = 4
 """Functions or methods of the file that one call may mean instead."""
 
@@ -87,20 +48,11 @@ def wrong_call(source: Source) -> Iterator[Change]:
             span = (end - len(node.attr.encode()), end)
             for other in LOOKALIKES.get(node.attr, ()):
                 yield Change(*span, other, span)
+            for other in _methods_like(source, place, node)[:_MOST]:
+                yield Change(*span, other, span, 0.7)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             yield from _function(source, place, node, arities)
-        elif isinstance(node, ast.Call):
-            yield from _unwrapped(source, place, node)
-        if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
-            yield from _wrapped(source, place, node)
-        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            key = node.slice
-            if isinstance(key, (ast.Name, ast.Attribute)) or (
-                isinstance(key, ast.Constant) and type(key.value) is str
-            ):
-                span, (of, by) = source.span(node), (source.code(node.value), source.code(key))
-                yield Change(*span, f"{of}.get({by})", span, 0.2)
-                yield Change(*span, f"{of}.get({by}, 0)", span, 0.2)
+    yield from conversions(source)
 
 
 def _arities(source: Source) -> dict[str, tuple[int, int]]:
@@ -111,6 +63,19 @@ def _arities(source: Source) -> dict[str, tuple[int, int]]:
             names = [*node.args.posonlyargs, *node.args.args]
             found[node.name] = len(names) - len(node.args.defaults), len(names)
     return found
+
+
+def _methods_like(source: Source, place: Place, node: ast.Attribute) -> list[str]:
+    """Methods of the same class that take as many arguments."""
+    above = place.above.node if place.above else None
+    given = len(above.args) + len(above.keywords) if isinstance(above, ast.Call) else 0
+    taken = {(f.name, owner): len(parameters(f)) - 1 for f, owner in source.owners.items() if owner}
+    owners = [owner for name, owner in taken if name == node.attr]
+    return [
+        name
+        for (name, owner), number in taken.items()
+        if owner in owners and number == given and name != node.attr and not name.startswith("__")
+    ]
 
 
 def _function(
@@ -139,78 +104,6 @@ def _is_given_generator(place: Place) -> bool:
     return called and any(isinstance(a, ast.GeneratorExp) for a in getattr(above, "args", ()))
 
 
-def _unwrapped(source: Source, place: Place, node: ast.Call) -> Iterator[Change]:
-    """A call without its conversion, its method at the end, or a keyword that orders."""
-    span, function = source.span(node), node.func
-    if isinstance(function, ast.Name):
-        if function.id in _WRAPPERS and len(node.args) == 1 and not node.keywords:
-            if not isinstance(node.args[0], (ast.GeneratorExp, ast.Starred)):
-                yield Change(*span, source.code(node.args[0]), span, 0.4)
-    elif (
-        isinstance(function, ast.Attribute)
-        and function.attr in _DROPPED
-        and not node.args
-        and not node.keywords
-    ):
-        yield Change(*span, source.code(function.value), span, 0.4)
-    elif isinstance(function, ast.Attribute) and function.attr == "get" and 1 <= len(node.args) <= 2:
-        yield Change(*span, f"{source.code(function.value)}[{source.code(node.args[0])}]", span, 0.2)
-    called = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
-    if called in ("sorted", "sort", "min", "max") and not isinstance(place.node, ast.Starred):
-        yield from _ordered(source, node, called)
-
-
-def _ordered(source: Source, node: ast.Call, called: str) -> Iterator[Change]:
-    """The other order, or one without its key."""
-    span = source.span(node)
-    code = source.code(node)
-    rest = [*(source.code(a) for a in node.args), *(source.code(k.value) for k in node.keywords)]
-    if (
-        called in ("sorted", "sort")
-        and not any(k.arg == "reverse" for k in node.keywords)
-        and code.endswith(")")
-    ):
-        gap = "" if not rest else ", "
-        yield Change(*span, f"{code[:-1].rstrip(', ')}{gap}reverse=True)", span, 0.4)
-    for keyword in node.keywords:
-        if keyword.arg in ("reverse", "key"):
-            others = [source.code(a) for a in node.args]
-            others += [f"{k.arg}={source.code(k.value)}" for k in node.keywords if k is not keyword and k.arg]
-            yield Change(*span, f"{source.code(node.func)}({', '.join(others)})", span, 0.4)
-
-
-def _wrapped(source: Source, place: Place, node: ast.Name | ast.Attribute) -> Iterator[Change]:
-    """A conversion or a copy of a value that is returned, kept or passed on, or a method that is called on it."""
-    above = place.above.node if place.above else None
-    if above is None or is_called(place) or not source.functions or place.function is None:
-        return
-    span, text = source.span(node), source.code(node)
-    if isinstance(above, (ast.For, ast.comprehension)) and above.iter is node:
-        pair = isinstance(above.target, ast.Tuple)
-        forms = (
-            {"enumerate({})": 0.3, "{}.items()": 0.5} if pair else {"reversed({})": 0.3, "sorted({})": 0.3}
-        )
-        forms |= {"list({})": 0.15, "{}.values()": 0.15}
-    elif isinstance(above, (ast.Return, ast.Assign)) and above.value is node:
-        forms = {f"{function}({{}})": weight for function, weight in _CONVERSIONS.items()}
-        forms |= {"{}.copy()": 0.15, "{}[:]": 0.1} | {f"{{}}.{m}()": 0.08 for m in _known(source)}
-    elif isinstance(above, ast.Call) and (node in above.args or node in [k.value for k in above.keywords]):
-        forms = {"list({})": 0.12, "{}.copy()": 0.08, "str({})": 0.05, "int({})": 0.05}
-        forms |= {f"{{}}.{m}()": 0.05 for m in _known(source)}
-    elif isinstance(above, (ast.Compare, ast.Subscript)) and isinstance(node, ast.Name):
-        forms = {"len({})": 0.06, "abs({})": 0.04} | {f"{{}}.{m}()": 0.06 for m in _known(source)}
-    else:
-        return
-    for form, weight in forms.items():
-        yield Change(*span, form.format(text), span, weight)
-
-
-def _known(source: Source) -> tuple[str, ...]:
-    """Methods without arguments that the file calls elsewhere."""
-    called = source.attributes[1]
-    return tuple(method for method in _FORGOTTEN[:3] if method in called)
-
-
 def arguments(source: Source) -> Iterator[Change]:
     """Swap two arguments, operands, keys or parts of a pair, or pass one more or one less."""
     for place in source.places:
@@ -233,6 +126,17 @@ def arguments(source: Source) -> Iterator[Change]:
         elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Subscript):
             yield from _neighbours(source, [node.value.slice, node.slice], 0.5)
         elif (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.value, ast.Name)
+            and isinstance(node.slice, ast.Name)
+        ):
+            yield from _neighbours(source, [node.value, node.slice], 0.3)
+        elif (
+            isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+        ):
+            if isinstance(node.value, (ast.Name, ast.Attribute)):
+                yield from _neighbours(source, [node.targets[0], node.value], 0.5)
+        elif (
             isinstance(node, ast.Compare)
             and len(node.ops) == 1
             and isinstance(node.ops[0], (ast.In, ast.NotIn))
@@ -246,17 +150,13 @@ def _passed(source: Source, place: Place, node: ast.Call) -> Iterator[Change]:
     plain = [source.code(a) for a in node.args if not isinstance(a, ast.Starred)]
     if len(plain) != len(node.args) or node.keywords:
         return
-    if (
-        isinstance(function, ast.Attribute)
-        and len(plain) == 1
-        and isinstance(function.value, (ast.Name, ast.Attribute))
-    ):
-        if (
-            isinstance(node.args[0], (ast.Name, ast.Attribute))
-            and source.code(function.value) not in source.modules
-        ):
-            swapped = f"{plain[0]}.{function.attr}({source.code(function.value)})"
-            yield Change(*span, swapped, span, 0.15)
+    if isinstance(function, ast.Attribute) and len(plain) == 1:
+        of = source.code(function.value)
+        both_named = all(
+            isinstance(part, (ast.Name, ast.Attribute)) for part in (function.value, node.args[0])
+        )
+        if both_named and of not in source.modules:
+            yield Change(*span, f"{plain[0]}.{function.attr}({of})", span, 0.15)
     if len(plain) == 3 and plain[0] != plain[2]:
         yield Change(*span, f"{source.code(function)}({plain[2]}, {plain[1]}, {plain[0]})", span, 0.3)
     callee = _callee(source, place, function)

@@ -6,7 +6,8 @@ from itertools import islice
 
 from agents.models.embedded.edits import blocks, uses
 from agents.models.embedded.edits.change import Change
-from agents.models.embedded.edits.guards import Options, in_loop, raised
+from agents.models.embedded.edits.exceptions import raised
+from agents.models.embedded.edits.guards import Options, in_loop
 from agents.models.embedded.edits.source import Function, Place, Source, parameters
 from agents.models.embedded.edits.values import NOTHINGS, own_returns, returned
 
@@ -17,8 +18,10 @@ def wrong_guard(source: Source) -> Iterator[Change]:
         node = place.node
         if isinstance(node, (ast.If, ast.While, ast.IfExp)):
             yield from _condition(source, place, node.test)
+        if isinstance(node, ast.If):
+            yield from _better(source, node)
         if isinstance(node, (ast.If, ast.While)) and place.function and not source.is_elif(node):
-            if not node.orelse:
+            if not node.orelse and _may_repeat(node):
                 start = source.span(node)[0]
                 old, new = ("if", "while") if isinstance(node, ast.If) else ("while", "if")
                 yield Change(start, start + len(old), new, (start, start + len(old)), 0.25)
@@ -34,6 +37,15 @@ def wrong_guard(source: Source) -> Iterator[Change]:
                 yield from _always(source, node)
         if len(body) == 1 and isinstance(place.node, (ast.If, ast.ExceptHandler)) and place.function:
             yield from _other_answer(source, place, place.function, body[0])
+
+
+def _may_repeat(node: ast.If | ast.While) -> bool:
+    """Whether what an `if` or a `while` does bears on its condition, and neither loop nor function is left."""
+    if blocks.leaves_loop(node) or isinstance(node.body[-1], blocks.LEAVING):
+        return False
+    tested = {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)} - {"self"}
+    changed = {n.id for s in node.body for n in ast.walk(s) if isinstance(n, ast.Name)}
+    return isinstance(node, ast.While) or bool(tested & changed)
 
 
 def _condition(source: Source, place: Place, test: ast.expr) -> Iterator[Change]:
@@ -52,9 +64,34 @@ def _condition(source: Source, place: Place, test: ast.expr) -> Iterator[Change]
     elif isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
         left = source.code(test.left)
         yield Change(*span, left if isinstance(test.ops[0], ast.IsNot) else f"not {left}", span, 0.5)
-    for other in islice(_conjuncts(source, place, test), 3):
+    for other in islice(_conjuncts(source, place, test), 2):
         yield Change(*span, f"{other} and {text}", span, 0.3)
-        yield Change(*span, f"{text} or {other}" if " " in other else f"{text} and {other}", span, 0.15)
+        if " " in other:
+            yield Change(*span, f"{text} or {other}", span, 0.15)
+        else:
+            yield Change(*span, f"not {other} or {text}", span, 0.2)
+            yield Change(*span, f"{text} and {other}", span, 0.15)
+
+
+def _better(source: Source, node: ast.If) -> Iterator[Change]:
+    """What else makes that the best so far gives way: that there is something better."""
+    test, first = node.test, node.body[0]
+    if (
+        not isinstance(test, ast.Compare)
+        or not isinstance(test.ops[0], ast.Is)
+        or not isinstance(first, ast.Assign)
+    ):
+        return
+    best, new = source.code(test.left), source.code(first.value)
+    if source.code(first.targets[0]) != best or not isinstance(
+        first.value, (ast.Name, ast.Attribute, ast.Subscript)
+    ):
+        return
+    span, read = source.span(test), source.attributes[0]
+    of_classes = (name for data, _ in source.members.values() for name in data)
+    for part in ["", *(f".{name}" for name in dict.fromkeys([*read, *of_classes]))][:5]:
+        for sign in (">", "<"):
+            yield Change(*span, f"{source.code(test)} or {new}{part} {sign} {best}{part}", span, 0.5)
 
 
 def _conjuncts(source: Source, place: Place, test: ast.expr) -> Iterator[str]:
@@ -72,6 +109,8 @@ def _conjuncts(source: Source, place: Place, test: ast.expr) -> Iterator[str]:
                 other = f"{key} < len({of})" if counted else f"{key} in {of}"
             else:
                 other = of
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "len" and len(node.args) == 1:
+            other = source.code(node.args[0])
         elif isinstance(node, ast.Attribute) and isinstance(node.value, (ast.Name, ast.Attribute)):
             other = (
                 source.code(node.value) if source.code(node.value) not in ("self", *source.modules) else ""
@@ -80,10 +119,9 @@ def _conjuncts(source: Source, place: Place, test: ast.expr) -> Iterator[str]:
             seen.add(other)
             yield other
     names = [n.id for n in ast.walk(test) if isinstance(n, ast.Name)]
-    for name in reversed(source.visible(place)):
-        if name not in names and name not in seen:
-            seen.add(name)
-            yield name
+    yield from [name for name in reversed(source.visible(place)) if name not in names and name not in seen][
+        :1
+    ]
 
 
 def _always(source: Source, node: ast.If) -> Iterator[Change]:
@@ -113,9 +151,12 @@ def _other_answer(source: Source, place: Place, function: Function, node: ast.st
     choices |= {f"return {value}".rstrip(): 0.5 * weight for value, weight in values.items()}
     about = parameters(function)[-1] if parameters(function) else "value"
     if isinstance(node, ast.Return) or text == "pass":
-        choices |= {form: 0.3 * weight for form, weight in list(raised(source, place, about).items())[:2]}
+        choices |= {
+            form: 0.3 * weight
+            for form, weight in list(raised(source, function, node.lineno, about).items())[:2]
+        }
     if isinstance(place.node, ast.ExceptHandler):
         choices["raise"] = 0.5
-    for new, weight in sorted(choices.items(), key=lambda item: -item[1])[:8]:
+    for new, weight in sorted(choices.items(), key=lambda item: -item[1])[:6]:
         if new != text:
             yield Change(*span, new, span, weight)

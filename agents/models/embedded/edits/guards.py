@@ -1,11 +1,13 @@
 """The rule for missing guards: what a function or a loop should answer before it goes on."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from agents.models.embedded.edits import blocks, uses
 from agents.models.embedded.edits.change import Change
+from agents.models.embedded.edits.exceptions import raised
 from agents.models.embedded.edits.source import Function, Place, Source, parameters, stored
 from agents.models.embedded.edits.uses import DIVISOR, KEY, MANY, NUMBER, OBJECT, TEXT
 from agents.models.embedded.edits.values import returned
@@ -26,29 +28,10 @@ _CONDITIONS: dict[str, dict[str, float]] = {
 Options = dict[str, float]
 
 
-def raised(source: Source, place: Place, about: str) -> Options:
-    """Statements that raise, in the form of those of the file; ValueError where it has none."""
-    found: Options = {}
-    visible = {*source.visible(place), *source.globals, "self"}
-    for other in source.places:
-        node = other.node
-        if not isinstance(node, ast.Raise) or not isinstance(node.exc, ast.Call) or node.cause:
-            continue
-        names = {n.id for n in ast.walk(node.exc) if isinstance(n, ast.Name)}
-        near = 1.0 if other.owner is place.owner else 0.6
-        if names <= visible and node.lineno == node.end_lineno:
-            found.setdefault(source.code(node), near)
-        if isinstance(node.exc.func, ast.Name):
-            found.setdefault(f'raise {node.exc.func.id}("invalid {about}")', near / 2)
-    if not found:
-        return {f'raise ValueError("invalid {about}")': 0.7}
-    return dict(sorted(found.items(), key=lambda item: -item[1])[:4])
-
-
-def _answers(source: Source, place: Place, function: Function, about: str, *, looping: bool) -> Options:
+def _answers(source: Source, function: Function, line: int, about: str, *, looping: bool = False) -> Options:
     """What a guard may do: return, raise, or go on with the loop."""
     found = {f"return {value}".rstrip(): weight for value, weight in returned(source, function).items()}
-    found |= raised(source, place, about)
+    found |= raised(source, function, line, about)
     return ({"continue": 2.0, "break": 0.7} | found) if looping else found
 
 
@@ -69,12 +52,13 @@ def missing_guard(source: Source) -> Iterator[Change]:
     """Answer early, at the head of a function or a loop or before something risky, or do something only if."""
     for place in source.places:
         if isinstance(place.node, Function):
-            yield from _entrance(source, place, place.node)
+            yield from _entrance(source, place.node)
     for place, body in source.bodies:
         function = place.node if isinstance(place.node, Function) else place.function
         if function is None:
             continue
         known, alone = uses.tests(source, function), [blocks.stands_alone(source, node) for node in body]
+        opening = blocks.without_docstring(function.body)[:1]
         for number, node in enumerate(body):
             if not alone[number] or node.lineno == getattr(place.node, "lineno", 0):
                 continue
@@ -82,18 +66,17 @@ def missing_guard(source: Source) -> Iterator[Change]:
                 yield from _at_head(source, place, function, stored([place.node.target]), node)
             elif number and (taken := _taken(body[number - 1])):
                 yield from _at_head(source, place, function, taken, node)
-            if node is not (blocks.without_docstring(function.body) or [None])[0]:
+            if node not in opening:
                 yield from _before(source, place, function, node, known)
-            yield from _around(source, place, function, node, known)
+            yield from _around(source, place, function, node)
 
 
-def _entrance(source: Source, place: Place, function: Function) -> Iterator[Change]:
+def _entrance(source: Source, function: Function) -> Iterator[Change]:
     body = blocks.without_docstring(function.body)
     if not body or not blocks.stands_alone(source, body[0]) or body[0].lineno == function.lineno:
         return
     inside = source.inside[function]
     used, known = uses.of_places(source, inside), uses.tests(source, function)
-    owner = source.inside[function][0] if inside else place
     names = [name for name in parameters(function) if name not in ("self", "cls")]
     names += [name for name, sorts in used.items() if name.startswith("self.") and MANY in sorts]
     found: list[tuple[str, str, float]] = []
@@ -103,10 +86,13 @@ def _entrance(source: Source, place: Place, function: Function) -> Iterator[Chan
             for container in uses.containers_of(source, inside, name)[:1]:
                 conditions |= {f"{name} not in {container}": 1.0, f"{name} in {container}": 0.6}
         open_ones = {c: weight for c, weight in conditions.items() if c not in known}
-        answers = _answers(source, owner, function, name.removeprefix("self."), looping=False)
+        answers = _answers(source, function, body[0].lineno, name.removeprefix("self."))
         if function.name == "__init__":
-            answers = raised(source, owner, name)
+            answers = raised(source, function, body[0].lineno, name)
         found += _best(open_ones, answers, _AT_ENTRANCE // 2)
+    if len(names) > 1 and KEY in used.get(names[0], {}) and KEY in used.get(names[1], {}):
+        answers = _answers(source, function, body[0].lineno, names[1])
+        found += _best({f"{names[0]} == {names[1]}": 1.0}, answers, _AT_ENTRANCE // 3)
     yield from _guards(source, body[0], sorted(found, key=lambda guard: -guard[2])[:_AT_ENTRANCE])
 
 
@@ -142,10 +128,12 @@ def _at_head(
         conditions = _conditions(name, used.get(name, {}))
         for container in uses.containers_of(source, inside, name)[:2]:
             conditions |= {f"{name} in {container}": 1.0, f"{name} not in {container}": 0.5}
+        for unread in (
+            p for p in parameters(function) if not source.reads[function][p] and p not in ("self", "cls")
+        ):
+            conditions |= {f"{name} in {unread}": 5.0, f"{name} not in {unread}": 3.0}
         answers = (
-            {"continue": 1.0, "break": 0.3}
-            if in_loop(place)
-            else _answers(source, place, function, name, looping=False)
+            {"continue": 1.0, "break": 0.3} if in_loop(place) else _answers(source, function, at.lineno, name)
         )
         found += _best({c: w for c, w in conditions.items() if c not in known}, answers, _IN_LOOP)
     yield from _guards(source, at, sorted(found, key=lambda guard: -guard[2])[:_IN_LOOP])
@@ -169,9 +157,11 @@ def _before(
         return
     conditions = {c: w for c, w in _risks(source, function, node).items() if c not in known}
     if conditions:
-        about = next(iter(conditions)).replace("not ", "").split()[0].rpartition(".")[2]
-        found = _best(conditions, _answers(source, place, function, about, looping=in_loop(place)), _BEFORE)
-        yield from _guards(source, node, found)
+        said = re.findall(r"[\w.]+", next(iter(conditions)))
+        visible = source.known_at(function, node.lineno)
+        about = next((word for word in said if word in visible), said[-1].rpartition(".")[2])
+        answers = _answers(source, function, node.lineno, about, looping=in_loop(place))
+        yield from _guards(source, node, _best(conditions, answers, _BEFORE))
 
 
 def _risks(source: Source, function: Function, node: ast.stmt) -> Options:
@@ -179,15 +169,11 @@ def _risks(source: Source, function: Function, node: ast.stmt) -> Options:
     found: Options = {}
     for inner in ast.walk(node):
         if isinstance(inner, ast.BinOp) and isinstance(inner.op, (ast.Div, ast.FloorDiv, ast.Mod)):
-            divisor = inner.right.args[0] if _is_length(inner.right) else inner.right
-            if isinstance(divisor, (ast.Name, ast.Attribute)):
-                text = source.code(divisor)
-                found |= {f"not {text}": 1.0} | ({} if _is_length(inner.right) else {f"{text} == 0": 1.0})
+            if isinstance(inner.right, (ast.Name, ast.Attribute)):
+                found |= {f"{source.code(inner.right)} == 0": 1.0, f"not {source.code(inner.right)}": 1.0}
         elif isinstance(inner, ast.Subscript) and isinstance(inner.value, (ast.Name, ast.Attribute)):
-            of, key = (
-                source.code(inner.value),
-                source.code(inner.slice) if not isinstance(inner.slice, ast.Slice) else "",
-            )
+            of = source.code(inner.value)
+            key = "" if isinstance(inner.slice, ast.Slice) else source.code(inner.slice)
             if key in ("0", "-1"):
                 found[f"not {of}"] = 0.7
             elif key.replace(".", "").isidentifier() and key not in uses.counters(source, function):
@@ -197,25 +183,23 @@ def _risks(source: Source, function: Function, node: ast.stmt) -> Options:
                 found[f"not {source.code(inner.func.value)}"] = 0.8
             elif inner.func.attr in ("append", "add") and inner.args:
                 found |= _limits(source, function, source.code(inner.func.value))
-        elif (
-            isinstance(inner, ast.Call)
-            and getattr(inner.func, "id", "") in uses.RISKY_CALLS
-            and len(inner.args) == 1
-        ):
-            if isinstance(inner.args[0], (ast.Name, ast.Attribute)):
-                found[f"not {source.code(inner.args[0])}"] = 0.8
-    if (
-        isinstance(node, ast.AugAssign)
-        and isinstance(node.op, ast.Sub)
-        and not isinstance(node.value, ast.Constant)
-    ):
+        elif isinstance(inner, ast.Call) and _is_risky(source, inner):
+            found[f"not {source.code(inner.args[0])}"] = 0.8
+    is_less = isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Sub)
+    if is_less and isinstance(node, ast.AugAssign) and not isinstance(node.value, ast.Constant):
         less, more = source.code(node.target), source.code(node.value)
         found |= {f"{less} < {more}": 1.5, f"{more} > {less}": 0.8}
     return found
 
 
-def _is_length(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "len" and bool(node.args)
+def _is_risky(source: Source, node: ast.Call) -> bool:
+    """Whether a call fails for an empty collection, or what divides by its length does."""
+    called = source.code(node.func)
+    return (
+        called in (*uses.RISKY_CALLS, "len")
+        and len(node.args) == 1
+        and isinstance(node.args[0], (ast.Name, ast.Attribute))
+    )
 
 
 def _limits(source: Source, function: Function, collection: str) -> Options:
@@ -231,9 +215,7 @@ def _limits(source: Source, function: Function, collection: str) -> Options:
     return {f"len({collection}) >= self.{name}": 5.0 for name in source.members[owner][0] if name not in read}
 
 
-def _around(
-    source: Source, place: Place, function: Function, node: ast.stmt, known: frozenset[str]
-) -> Iterator[Change]:
+def _around(source: Source, place: Place, function: Function, node: ast.stmt) -> Iterator[Change]:
     """Run a statement only if a condition holds."""
     last = blocks.last_line(node)
     if not isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr)) or last - node.lineno > 2:
@@ -259,11 +241,10 @@ def _around(
                 text, of = source.code(argument), source.code(function_called.value)
                 conditions |= {text: 1.0, f"{text} not in {of}": 0.8, f"{text} is not None": 0.3}
     names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
-    for name in islice(dict.fromkeys(n for n in names if n in bound), 2):
+    for name in islice(dict.fromkeys(n for n in names if n in bound and n not in ("self", "cls")), 2):
         conditions.setdefault(name, 0.3)
     start, end = source.line_span(node.lineno, last)
     blanks = blocks.indent(source, node)
     inner = blocks.moved(source, node.lineno, last, len(source.unit))
     for condition, weight in sorted(conditions.items(), key=lambda item: -item[1])[:_AROUND]:
-        if condition not in known:
-            yield Change(start, end, f"{blanks}if {condition}:\n{inner}", (start, end), weight * 0.4)
+        yield Change(start, end, f"{blanks}if {condition}:\n{inner}", (start, end), weight * 0.4)

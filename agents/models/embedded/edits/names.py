@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from agents.models.embedded.edits.change import Change
 from agents.models.embedded.edits.source import Place, Source, is_called, on_self
 
-_MOST = 8
+_MOST = 6
 """Alternatives of one place; the nearest names come first."""
 _UNREAD = 5.0
 """How much likelier a name is meant that is bound but never read otherwise."""

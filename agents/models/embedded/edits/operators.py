@@ -21,7 +21,7 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[str, dict[str, float]]] = {
 }
 _ARITHMETIC: dict[type[ast.operator], tuple[str, dict[str, float]]] = {
     ast.Add: ("+", {"-": 1, "*": 0.3}),
-    ast.Sub: ("-", {"+": 1, "*": 0.1, "%": 0.1}),
+    ast.Sub: ("-", {"+": 1, "*": 0.1, "%": 0.1, "//": 0.1}),
     ast.Mult: ("*", {"/": 0.5, "+": 0.5, "//": 0.3, "**": 0.4}),
     ast.Div: ("/", {"//": 1, "*": 0.7}),
     ast.FloorDiv: ("//", {"/": 1, "%": 0.7, "*": 0.3}),
@@ -33,6 +33,7 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, dict[str, float]]] = {
     ast.LShift: ("<<", {">>": 1}),
     ast.RShift: (">>", {"<<": 1}),
 }
+_PRODUCTS = (ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)
 
 
 def _swaps(span: tuple[int, int] | None, choices: dict[str, float]) -> Iterator[Change]:
@@ -80,12 +81,12 @@ def operator(source: Source) -> Iterator[Change]:
 def _grouped(source: Source, node: ast.BinOp) -> Iterator[Change]:
     """Put brackets around a sum that a product tears apart, or take them away."""
     span = source.span(node)
-    if not isinstance(node.op, (ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)):
+    if not isinstance(node.op, _PRODUCTS):
         inner = node.right
-        if isinstance(node.op, (ast.Add, ast.Sub)) and isinstance(inner, ast.BinOp):
-            if isinstance(inner.op, (ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)) and source.is_bare(inner):
-                middle, end = source.span(inner.left)[1], span[1]
-                yield Change(*span, f"({source.cut(span[0], middle)}){source.cut(middle, end)}", span, 0.3)
+        torn = isinstance(inner, ast.BinOp) and isinstance(inner.op, _PRODUCTS) and source.is_bare(inner)
+        if torn and isinstance(inner, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
+            middle, end = source.span(inner.left)[1], span[1]
+            yield Change(*span, f"({source.cut(span[0], middle)}){source.cut(middle, end)}", span, 0.3)
         return
     for part in (node.left, node.right):
         if (

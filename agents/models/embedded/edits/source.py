@@ -118,7 +118,8 @@ class Source:
         place = Place(node, above, function, owner, bound)
         yield place
         if isinstance(node, ast.JoinedStr):
-            for expression in self._within(node):
+            node.values = list(self._within(node))  # whoever walks the tree finds these positions
+            for expression in node.values:
                 yield from self._walk(expression, place, function, owner, bound)
             return
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -232,10 +233,14 @@ class Source:
     def visible(self, place: Place) -> list[str]:
         """Names that a place may use: bound by comprehensions around it, parameters, earlier locals."""
         names = dict.fromkeys(reversed(place.bound))
-        line = getattr(place.node, "lineno", 0)
         if place.function:
-            names |= {n: None for n, bound in self.functions[place.function].items() if bound <= line}
+            names |= dict.fromkeys(self.known_at(place.function, getattr(place.node, "lineno", 0)))
         return [name for name in names if name not in ("self", "cls", "_")]
+
+    def known_at(self, function: Function, line: int) -> list[str]:
+        """Parameters of a function and what it binds up to a line."""
+        names = self.functions[function]
+        return [n for n, bound in names.items() if bound <= line and n not in ("self", "cls", "_")]
 
     @cached_property
     def bodies(self) -> list[tuple[Place, list[ast.stmt]]]:

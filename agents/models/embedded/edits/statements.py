@@ -102,7 +102,7 @@ def _out_of_end(source: Source, place: Place, body: Sequence[ast.stmt]) -> Itera
         return
     span, weight, at = source.line_span(first, last), 1.0, place
     while isinstance(at.node, _HOLDING) and blocks.last_line(at.node) == last:
-        if not (isinstance(at.node, LOOPS) and _leaves_loop(final)) and not source.is_elif(at.node):
+        if not (isinstance(at.node, LOOPS) and blocks.leaves_loop(final)) and not source.is_elif(at.node):
             by = at.node.col_offset - final.col_offset
             yield Change(*span, blocks.moved(source, first, last, by), span, weight)
             weight *= 0.7
@@ -111,10 +111,6 @@ def _out_of_end(source: Source, place: Place, body: Sequence[ast.stmt]) -> Itera
         if at.above is None:
             return
         at = at.above
-
-
-def _leaves_loop(node: ast.stmt) -> bool:
-    return any(isinstance(inner, (ast.Break, ast.Continue)) for inner in ast.walk(node))
 
 
 def doubled_statement(source: Source) -> Iterator[Change]:
@@ -128,9 +124,11 @@ def doubled_statement(source: Source) -> Iterator[Change]:
                 continue
             if number and codes[number - 1] == code:
                 weight = 8.0
-            elif code in codes[:number] or code in codes[number + 1 :]:
-                weight = 1.0
-            elif any(code in _within(source, node) for node in body if node is not body[number]):
+            elif (
+                code in codes[:number]
+                or code in codes[number + 1 :]
+                or any(code in _within(source, node) for node in body if node is not body[number])
+            ):
                 weight = 1.0
             else:
                 continue

@@ -65,7 +65,7 @@ def _sort(place: Place) -> str:
             return DIVISOR if above.right is node else NUMBER
         return NUMBER if isinstance(above.op, (ast.Sub, ast.Mult, ast.Pow)) else ""
     if isinstance(above, ast.AugAssign):
-        return NUMBER if isinstance(above.op, (ast.Sub, ast.Mult)) and above.value is node else ""
+        return NUMBER if isinstance(above.op, (ast.Add, ast.Sub, ast.Mult)) and above.value is node else ""
     if isinstance(above, ast.Compare):
         if any(isinstance(o, _ORDERS) for o in above.ops):
             return NUMBER
@@ -83,9 +83,9 @@ def containers_of(source: Source, places: Iterable[Place], name: str) -> list[st
         elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
             if source.code(node.left) == name:
                 found[source.code(node.comparators[0])] = None
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add":
-            if [source.code(argument) for argument in node.args] == [name]:
-                found[source.code(node.func.value)] = None
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            is_added = node.func.attr == "add" and [source.code(each) for each in node.args] == [name]
+            found |= {source.code(node.func.value): None} if is_added else {}
     return [text for text in found if text.replace(".", "").isidentifier()]
 
 
@@ -94,10 +94,11 @@ def counters(source: Source, function: Function) -> frozenset[str]:
     found: set[str] = set()
     for place in source.inside[function]:
         node = place.node
-        if isinstance(node, (ast.For, ast.comprehension)) and isinstance(node.iter, ast.Call):
-            if getattr(node.iter.func, "id", "") in ("range", "enumerate"):
-                first = node.target.elts[0] if isinstance(node.target, ast.Tuple) else node.target
-                found |= {first.id} if isinstance(first, ast.Name) else set()
+        called = node.iter if isinstance(node, (ast.For, ast.comprehension)) else None
+        counts = isinstance(called, ast.Call) and getattr(called.func, "id", "") in ("range", "enumerate")
+        if counts and isinstance(node, (ast.For, ast.comprehension)):
+            first = node.target.elts[0] if isinstance(node.target, ast.Tuple) else node.target
+            found |= {first.id} if isinstance(first, ast.Name) else set()
     return frozenset(found)
 
 

@@ -12,6 +12,7 @@ NOTHINGS = ("None", "[]", "0", "{}", '""', "False")
 """Values that stand for nothing."""
 _LONGEST = 24
 _MUTABLE = (ast.List, ast.Dict, ast.Set)
+_NO_RESULTS = (ast.Constant, ast.Yield, ast.YieldFrom, ast.Await)
 _EMPTY_CALLS = ("list()", "dict()", "set()")
 _BEGINNINGS: dict[str, dict[str, float]] = {
     "0": {
@@ -91,9 +92,8 @@ def _nothings_like(source: Source, function: Function, value: ast.expr, *, deep:
         found = {value.id: 0.4} if value.id in parameters(function) else {}
         for place in source.inside[function]:
             node = place.node
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                if node.targets[0].id == value.id:
-                    found |= _nothings_like(source, function, node.value, deep=False)
+            if isinstance(node, ast.Assign) and value.id in [getattr(t, "id", "") for t in node.targets]:
+                found |= _nothings_like(source, function, node.value, deep=False)
         return found
     return {}
 
@@ -125,9 +125,11 @@ def result(source: Source) -> Iterator[Change]:
         node = place.node
         if isinstance(node, ast.Return) and place.function:
             yield from _other_result(source, place, node)
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and place.function:
+        elif isinstance(node, ast.Expr) and place.function and not isinstance(node.value, _NO_RESULTS):
             start = source.span(node)[0]
-            yield Change(start, start, "return ", (start, start), 0.3)
+            yield Change(
+                start, start, "return ", (start, start), 0.3 if isinstance(node.value, ast.Call) else 5.0
+            )
         elif isinstance(node, (ast.Yield, ast.YieldFrom)) and node.value is not None:
             span, text = source.span(node), source.code(node.value)
             yield Change(*span, f"yield {'from ' if isinstance(node, ast.Yield) else ''}{text}", span, 0.3)
@@ -146,7 +148,9 @@ def _other_result(source: Source, place: Place, node: ast.Return) -> Iterator[Ch
         source.code(r.value) for r in own_returns(source, place.function) if r.value and r is not node
     ]
     weights = {other: 0.3 for other in elsewhere if len(other) < _LONGEST and "\n" not in other}
-    if not isinstance(node.value, ast.Name):
+    if isinstance(node.value, ast.Name):
+        weights |= dict.fromkeys(nearest(source, place, source.visible(place))[:3], 0.3)
+    else:
         parts = {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
         visible = source.visible(place)
         names = nearest(source, place, [n for n in visible if n not in parts])
@@ -156,9 +160,11 @@ def _other_result(source: Source, place: Place, node: ast.Return) -> Iterator[Ch
     if text in NOTHINGS or text == "''":
         fitting = returned(source, place.function)
         weights |= {other: 0.6 if other in fitting else 0.3 for other in (*NOTHINGS, *fitting)}
-        weights |= {"True": 0.3, "-1": 0.2, "1": 0.2}
+        weights |= {"True": 0.3, "-1": 0.2, "1": 0.2} | (
+            {"self": 0.4} if place.owner and text == "None" else {}
+        )
     elif isinstance(node.value, ast.Constant):
-        weights |= {"None": 0.4} | {name: 0.3 for name in nearest(source, place, source.visible(place))[:3]}
+        weights |= {"None": 0.4} | dict.fromkeys(nearest(source, place, source.visible(place))[:3], 0.3)
     for other, weight in weights.items():
         if other not in ("", text):
             yield Change(*span, other, span, weight)
@@ -186,6 +192,11 @@ def initial_value(source: Source) -> Iterator[Change]:
             gone_through = _gone_through(source, place.function)
             choices |= {f"{name}[0]": 0.5 for name in gone_through[:2]}
             choices |= {name: 0.15 for name in source.visible(place)[:3] if name != targets[0].id}
+        if text in ("[]", "set()"):
+            form = "[{}]" if text == "[]" else "{{{}}}"
+            choices |= {form.format(name): 0.3 for name in parameters(place.function)[:3] if name != "self"}
+        elif isinstance(value, (ast.List, ast.Set)) and value.elts:
+            choices |= {"[]": 0.5, "set()": 0.5 if isinstance(value, ast.Set) else 0.2}
         if isinstance(value, ast.Subscript):
             choices |= {"0": 0.5, "None": 0.5}
         elif isinstance(value, (ast.Name, ast.Call)) and not choices:
@@ -223,20 +234,16 @@ def mutable_default(source: Source) -> Iterator[Change]:
             isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and isinstance(node.left, ast.List)
         ):
             inner = node.left.elts[0] if len(node.left.elts) == 1 else None
-            if isinstance(inner, (*_MUTABLE, ast.BinOp, ast.Call)):
+            if isinstance(inner, (*_MUTABLE, ast.ListComp, ast.BinOp, ast.Call)):
                 span = source.span(node)
                 yield Change(
                     *span, f"[{source.code(inner)} for _ in range({source.code(node.right)})]", span, 3.0
                 )
-        elif (
-            isinstance(node, ast.Call)
-            and getattr(node.func, "attr", "") == "fromkeys"
-            and len(node.args) == 2
-        ):
-            if isinstance(node.args[1], _MUTABLE):
-                keys, value = (source.code(argument) for argument in node.args)
-                span = source.span(node)
-                yield Change(*span, f"{{key: {value} for key in {keys}}}", span, 3.0)
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "fromkeys":
+            shared = [source.code(argument) for argument in node.args if isinstance(argument, _MUTABLE)]
+            if len(node.args) == 2 and shared:
+                keys, span = source.code(node.args[0]), source.span(node)
+                yield Change(*span, f"{{key: {shared[-1]} for key in {keys}}}", span, 3.0)
 
 
 def _is_mutable(source: Source, node: ast.expr | None) -> bool:
@@ -282,17 +289,16 @@ def _defaults(source: Source, function: Function) -> Iterator[Change]:
 
 
 def _of_class(source: Source, node: ast.ClassDef) -> Iterator[Change]:
-    """An attribute of each object instead of one of the class."""
-    has_constructor = any(isinstance(s, Function) and s.name == "__init__" for s in node.body)
-    for statement in node.body:
-        if isinstance(statement, ast.Assign) and _is_mutable(source, statement.value) and not has_constructor:
-            target = statement.targets[0]
-            if (
-                isinstance(target, ast.Name)
-                and blocks.stands_alone(source, statement)
-                and not target.id.isupper()
-            ):
-                blanks = blocks.indent(source, statement)
-                body = f"{blanks}{source.unit}self.{source.code(statement)}"
-                span = source.line_span(statement.lineno, blocks.last_line(statement))
-                yield Change(*span, f"{blanks}def __init__(self):\n{body}", span, 3.0)
+    """Attributes of each object instead of ones of the class, where it has no constructor."""
+    if any(isinstance(s, Function) and s.name == "__init__" for s in node.body):
+        return
+    kept = [s for s in node.body if isinstance(s, ast.Assign) and not source.code(s.targets[0]).isupper()]
+    if not any(_is_mutable(source, s.value) for s in kept) or not all(
+        blocks.stands_alone(source, s) for s in kept
+    ):
+        return
+    first, last = kept[0].lineno, blocks.last_line(kept[-1])
+    if last - first == len(kept) - 1 < blocks.TALLEST - 1:
+        blanks, span = blocks.indent(source, kept[0]), source.line_span(first, last)
+        body = [f"{blanks}{source.unit}self.{source.code(s)}" for s in kept]
+        yield Change(*span, "\n".join([f"{blanks}def __init__(self):", *body]), span, 3.0)
