@@ -382,3 +382,14 @@ def test_every_plan_can_be_written_down_and_read_again() -> None:
         read = msgspec.json.decode(msgspec.json.encode(plan), type=e.Plan)
         assert read == plan
         assert signature(read.operator, read.change) == draft.signature
+
+
+@pytest.mark.parametrize("kind", ["never_reached", "broke_a_test"])
+def test_a_hint_counts_for_less_the_more_often_its_ingredients_were_measured(kind: str) -> None:
+    failures = (cluster(kind),)
+    nothing = {name: Arm(raced=60) for name in HINTS[kind]}
+
+    def times(arms: Mapping[str, Arm], told: tuple[e.FailureCluster, ...]) -> int:
+        return sum(picked(range(80), arms, told)[name] for name in HINTS[kind])
+
+    assert times({}, failures) > 1.5 * times(nothing, failures)
