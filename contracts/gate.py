@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+import msgspec
 import numpy as np
 
 from contracts.record import Record
@@ -17,17 +18,26 @@ from contracts.statistics import (
     Fixed,
     Interval,
     SignFlip,
+    Spread,
     bootstrap_interval,
     cluster_means,
     derive_seed,
     from_fixed,
+    seeds_for,
     sign_flip_p,
+    to_fixed,
 )
 
 FAMILY_ALPHA = 0.05
 """Chance that any of all releases of a campaign claims an improvement that is not there."""
 ESTIMATE_STEP = 0.05
 """What a release's answer to the agents is rounded to, so that the sealed tasks leak little."""
+RACE_PAIRS = 66
+"""Pairs (task, seed) in which a candidate meets the incumbent in the race."""
+WANTED_EFFECT = 0.025
+"""The mean difference that a confirmation is to see."""
+USUAL = Spread(between=0.03, within=0.2)
+"""How paired differences of single changes spread on the suite `repair`, as measured."""
 NO_BASE = 1e9
 """The cost ratio when the incumbent cost nothing and the candidate something."""
 
@@ -43,6 +53,8 @@ class GateSettings(Record):
     """Largest p-value of a confirmed change that is kept."""
     minimum_effect: float = 0.005
     """Smallest mean difference that is kept."""
+    equivalence: float = 0.01
+    """By how much a simpler harness may be worse and still count as equal: of two equal ones the simpler is kept."""
     cost_cap: float = 1.5
     """Largest cost of an episode, as a multiple of the incumbent's."""
     protected_level: float = 0.05
@@ -59,6 +71,31 @@ class GateSettings(Record):
             raise ValueError("candidates, seeds and resamples are counts of at least 1")
         if not (0 < self.alpha < 1 and 0 < self.level < 1 and 0 <= self.protected_level < 1):
             raise ValueError("levels lie between 0 and 1")
+        if not 0 <= self.equivalence < 1:
+            raise ValueError("what counts as equal lies between 0 and 1")
+
+    def sized(self, tasks: int, clusters: int) -> "GateSettings":
+        """The settings with as many seeds as a suite of this size needs.
+
+        The race is to see `RACE_PAIRS` pairs a candidate; the confirmation is to see an effect of `WANTED_EFFECT` with
+        a power of 80 %, at differences that spread as measured ones do. Neither takes more than the settings' seeds.
+        """
+        tasks, clusters = max(1, tasks), max(1, clusters)
+        confirm_seeds = seeds_for(
+            WANTED_EFFECT,
+            sd_between=USUAL.between,
+            sd_within=USUAL.within,
+            clusters=clusters,
+            tasks=tasks,
+            alpha=self.alpha,
+            at_most=self.confirm_seeds,
+        )
+        race_seeds = min(self.race_seeds, math.ceil(RACE_PAIRS / tasks))
+        return msgspec.structs.replace(self, race_seeds=race_seeds, confirm_seeds=confirm_seeds)
+
+    def margin(self, growth: int) -> float:
+        """By how much a candidate may be worse than the incumbent, given by how much it is larger."""
+        return self.equivalence if growth < 0 else 0.0
 
     @classmethod
     def preset(cls, name: str) -> "GateSettings":
@@ -146,6 +183,7 @@ class Confirmation(Record):
     settings: GateSettings
     key: str
     complete: bool = True
+    growth: int = 0
 
 
 class Resampler(Protocol):
@@ -190,20 +228,39 @@ def race(
     candidates: Sequence[ArmScores],
     clusters: Sequence[str],
     settings: GateSettings,
+    growth: Sequence[int] = (),
 ) -> RaceOutcome:
     """Choose the candidate to confirm: the best by mean difference, if that is positive and its cost allowed.
 
-    Equal effects are told apart by cost, then by tree, so the order of the candidates does not matter.
+    Equal effects are told apart by growth, by cost, then by tree, so the order of the candidates does not matter.
+    Where nothing is ahead, the best of those that are simpler goes on, if it lies within what counts as equal.
+
+    Args:
+        incumbent: scores of the harness as it is.
+        candidates: scores of the changed harnesses, same tasks and seeds.
+        clusters: the cluster of each task.
+        settings: the numbers of the rule.
+        growth: by how much each candidate is larger than the incumbent; empty for equal ones.
 
     Raises:
         ValueError: the arms do not have the same tasks and seeds, or a score is outside [0, 1].
     """
     effects = tuple(_effect(incumbent, candidate, clusters) for candidate in candidates)
     allowed = [i for i, arm in enumerate(candidates) if cost_ratio(incumbent, arm) <= settings.cost_cap]
+    growth = growth or (0,) * len(candidates)
+
+    def rank(i: int) -> tuple[float, int, float, str]:
+        return -effects[i], growth[i], candidates[i].cost, candidates[i].tree
+
     ahead = [i for i in allowed if effects[i] > 0]
     if ahead:
-        best = min(ahead, key=lambda i: (-effects[i], candidates[i].cost, candidates[i].tree))
+        best = min(ahead, key=rank)
         reason = f"Candidate {best + 1} of {len(candidates)} leads the incumbent by {effects[best]:+.4f}."
+        return RaceOutcome(best=best, effects=effects, reason=reason)
+    equal = [i for i in allowed if growth[i] < 0 and effects[i] > -settings.margin(growth[i])]
+    if equal:
+        best = min(equal, key=rank)
+        reason = f"Candidate {best + 1} of {len(candidates)} is simpler, at {effects[best]:+.4f}."
         return RaceOutcome(best=best, effects=effects, reason=reason)
     if not candidates:
         reason = "There was no candidate to race."
@@ -236,9 +293,13 @@ def confirm(
     key: str,
     protected: Sequence[bool] = (),
     complete: bool = True,
+    growth: int = 0,
     resampler: Resampler = INLINE,
 ) -> Verdict:
     """Keep a change or revert it, from scores on seeds that no earlier decision has seen.
+
+    A change that makes the harness simpler need not make it better: it is kept when the evidence shows, at the same
+    level, that it is worse by less than `settings.equivalence`.
 
     Args:
         incumbent: scores of the harness as it is.
@@ -248,6 +309,7 @@ def confirm(
         key: from `verdict_key`.
         protected: for each task whether it must not get worse, from `protected_tasks`; empty for none.
         complete: False when the infrastructure failed and some score cannot be had.
+        growth: by how much the candidate is larger than the incumbent, as `contracts.harness.departure` counts.
         resampler: where the resampling is done.
 
     Raises:
@@ -256,12 +318,14 @@ def confirm(
     if not complete:
         return inconclusive("Some scores could not be had, so nothing follows from the others.")
     d = cluster_means(candidate.scores, incumbent.scores, clusters)
-    test = resampler.sign_flip(d, resamples=settings.resamples, key=key)
+    margin = settings.margin(growth)
+    test = resampler.sign_flip(d + to_fixed(margin), resamples=settings.resamples, key=key)
     interval = resampler.interval(d, level=settings.level, resamples=settings.resamples, key=key)
     ratio = cost_ratio(incumbent, candidate)
     harm = _protected_p(incumbent, candidate, clusters, protected, settings, key=key)
-    faults = _faults(test.p, interval.estimate, ratio, harm, settings)
+    faults = _faults(test.p, interval.estimate, ratio, harm, settings, margin)
     figures = f"{_span(interval)}, p = {test.p:.4f} over {len(d)} clusters"
+    figures += f"; simpler by {-growth}, may be worse by {margin:g}" if margin else ""
     return Verdict(
         decision="revert" if faults else "keep",
         reason=f"Reverted: {'; '.join(faults)} ({figures})." if faults else f"Kept: {figures}.",
@@ -346,6 +410,7 @@ def recompute(record: Confirmation) -> Verdict:
         key=record.key,
         protected=record.protected,
         complete=record.complete,
+        growth=record.growth,
     )
 
 
@@ -384,11 +449,13 @@ def _protected_p(
     return sign_flip_p(d, resamples=settings.resamples, key=f"{key} protected").p
 
 
-def _faults(p: float, effect: float, ratio: float, harm: float, settings: GateSettings) -> list[str]:
+def _faults(
+    p: float, effect: float, ratio: float, harm: float, settings: GateSettings, margin: float
+) -> list[str]:
     faults = []
     if p > settings.alpha:
         faults.append(f"the evidence is too weak for a level of {settings.alpha:g}")
-    if effect < settings.minimum_effect:
+    if not margin and effect < settings.minimum_effect:
         faults.append(f"the effect is below the minimum of {settings.minimum_effect:g}")
     if not ratio <= settings.cost_cap:  # a cost that is not a number must not pass
         faults.append(f"an episode costs {ratio:.2f} times as much, above the cap of {settings.cost_cap:g}")

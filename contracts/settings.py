@@ -52,8 +52,13 @@ class SuiteManifest(Record):
 
     name: str
     digest: str
+    """Over every task and its side, collected ones too: measures of unlike digests are never compared."""
     practice: tuple[TaskRef, ...]
     sealed: tuple[TaskRef, ...] = ()
+    base: str = ""
+    """Digest of the suite without the collected tasks; empty where there are none."""
+    collected: tuple[str, ...] = ()
+    """Ids of those practice tasks that were collected from failed submissions."""
 
 
 class CampaignSettings(Record):
@@ -62,14 +67,18 @@ class CampaignSettings(Record):
     rounds: int = 6
     seed: int = 1
     gate: GateSettings = GateSettings()
-    plans: int = 10
-    """Changes planned in a round; those that turn out to change nothing are dropped before the race."""
-    probes: int = 6
-    """Episodes that tell whether a change does anything at all."""
+    plans: int = 16
+    """Changes planned in a round: more than can race. Those that turn out to change nothing are dropped before."""
+    probes: int = 12
+    """Episodes that tell whether a change does anything at all, and whether it is promising."""
     release_seeds: int = 20
     """Seeds per sealed task and arm in a release check."""
     null_every: int = 10
     """Measure an A/A arm in every n-th round; 0: never."""
+    ablate_every: int = 8
+    """Try in every n-th round what the harness loses without one of its changes; 0: never."""
+    stagnation: int = 4
+    """Rounds without a kept change after which the planner takes wider steps; 0: never."""
     approve: Literal["never", "keeps"] = "never"
     """Whether a person is asked before a change is kept."""
     approve_seconds: float = 3600.0

@@ -11,6 +11,7 @@ COMMANDS = {
     "eval": ("agents.cli.evaluate", "evaluate"),
     "solve": ("agents.cli.solve", "solve"),
     "submit": ("agents.cli.submit", "submit"),
+    "collect": ("agents.cli.collect", "collect"),
     "status": ("agents.cli.status", "status"),
     "approve": ("agents.cli.operate", "approve"),
     "deny": ("agents.cli.operate", "deny"),

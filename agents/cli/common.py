@@ -1,5 +1,6 @@
 """What the commands share: options, errors in words or JSON, the budget's notation."""
 
+import getpass
 import json
 import re
 import sys
@@ -26,6 +27,7 @@ __all__ = [
     "fail",
     "json_option",
     "store_option",
+    "user_name",
 ]
 
 
@@ -54,6 +56,14 @@ def fail(message: str, *, code: int, kind: str = "error", as_json: bool = False)
     else:
         click.echo(f"Error: {message}", err=True)
     sys.exit(code)
+
+
+def user_name() -> str:
+    """Who gives a command, for the ledger."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 class BudgetType(click.ParamType[Limits]):

@@ -37,7 +37,7 @@ def demo(seed: int, rounds: int, seconds: float, store: Path, as_json: bool) -> 
     )
     folder = _folder(store / "demos", seed)
     click.echo(f"store: {folder}", err=True)
-    run_campaign(load_suite("repair"), settings, store=folder, as_json=as_json)
+    run_campaign(load_suite("repair"), settings, store=folder, collected=False, as_json=as_json)
 
 
 def _folder(base: Path, seed: int) -> Path:

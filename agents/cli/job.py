@@ -6,20 +6,25 @@ from pathlib import Path
 
 import anyio
 import anyio.abc
+import msgspec
+from rich.markup import escape
 
+from agents.cli.collection import read_collected
 from agents.cli.progress import Progress
 from agents.cli.request import CampaignUnderWay, request_campaign
 from agents.cli.supervisor import Supervisor, children
 from agents.errors import Unconfigured
 from agents.models.errors import ModelError
 from agents.process import FAILED, UNAVAILABLE, USAGE, bus_url
+from agents.tasks.join import Joined, join
 from agents.tasks.suite import Suite
 from bus.connection import connect
 from bus.errors import BusError
 from bus.streams import ensure_streams
 from contracts.events import decode
 from contracts.lineage import Lineage, fold
-from contracts.settings import CampaignSettings
+from contracts.settings import CampaignSettings, SuiteManifest
+from eventstore.audit.text import count, line
 from eventstore.client import LedgerClient
 from eventstore.errors import LedgerError
 
@@ -29,7 +34,7 @@ class Job:
 
     def __init__(
         self, suite: Suite, settings: CampaignSettings, *, store: Path, lineage: str, bus: str, abandon: bool,
-        progress: Progress,
+        progress: Progress, collected: bool = True,
     ) -> None:  # fmt: skip
         self.suite = suite
         self.settings = settings
@@ -38,6 +43,7 @@ class Job:
         self.bus = bus
         self.abandon = abandon
         self.progress = progress
+        self.collected = collected
         self.error = ""
         self.code = FAILED
         self.interrupted = False
@@ -88,13 +94,37 @@ class Job:
             await ensure_streams(bus)
             ledger = LedgerClient(bus)
             self.progress.doing("reading the model from the ledger, or training it")
+            joined = await self._joined(ledger) if self.collected else None
             campaign, resumed = await request_campaign(
-                ledger, self.suite, self.settings, lineage=self.lineage, abandon=self.abandon
+                ledger, self.suite, self.settings, lineage=self.lineage, abandon=self.abandon, joined=joined
             )
             if resumed:
                 self.progress.say(f"resuming [bold]{campaign.id}[/] after round {campaign.rounds_done}")
+            self._tell_collected(campaign.suite, joined, resumed=resumed)
             await bus.listen("results.episode.>", self._counted)
             await self._follow(ledger, campaign.id)
+
+    async def _joined(self, ledger: LedgerClient) -> Joined:
+        """The suite with the tasks that were collected from failed submissions."""
+        found = await read_collected(ledger)
+        joined = join(self.suite, found.tasks)
+        return msgspec.structs.replace(joined, left_out=(*found.faulty, *joined.left_out))
+
+    def _tell_collected(self, suite: SuiteManifest, joined: Joined | None, *, resumed: bool) -> None:
+        """Which collected tasks are practised on, and why others are not."""
+        if suite.collected:
+            self.progress.say(f"+{count(len(suite.collected), 'collected task')}")
+        if joined is None:
+            return
+        if resumed:
+            later = len(set(joined.added) - set(suite.collected))
+            if later:
+                self.progress.say(
+                    f"[dim]{count(later, 'task')} collected since then: for the next campaign[/]"
+                )
+            return
+        for name, reason in joined.left_out:
+            self.progress.say(f"[dim]collected task {escape(line(f'{name} is left out: {reason}'))}[/]")
 
     async def _url(self) -> str:
         """The address of the bus: wait until the supervised server has written it and answers there."""

@@ -1,6 +1,5 @@
 """What a person decides: `ratchet approve`, `deny`, `revert`."""
 
-import getpass
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import anyio
 import click
 
-from agents.cli.common import UNAVAILABLE, USAGE, fail, json_option, store_option
+from agents.cli.common import UNAVAILABLE, USAGE, fail, json_option, store_option, user_name
 from agents.cli.session import writable_ledger
 from contracts import events as e
 from contracts.lineage import Lineage
@@ -30,7 +29,7 @@ def _decide(store: Path, bus: str, lineage: str, make: Any, as_json: bool) -> No
             while True:
                 state = await lineage_state(ledger, lineage)
                 event: e.Event = make(state)
-                who = f"operator:{_user()}"
+                who = f"operator:{user_name()}"
                 duty = f"{stream}@{state.version}/operator"
                 new = e.encode(event, duty=duty, index=0, actor=who, correlation=_campaign(state))
                 try:
@@ -55,13 +54,6 @@ def _decide(store: Path, bus: str, lineage: str, make: Any, as_json: bool) -> No
 
 def _campaign(state: Lineage) -> str:
     return state.campaign.id if state.campaign else ""
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _open_approval(state: Lineage, name: str) -> str:
@@ -90,7 +82,7 @@ def approve(approval: str, note: str, lineage: str, bus: str, store: Path, as_js
     """Let the change be kept that waits for approval ID (`ratchet status` names it)."""
     _decide(
         store, bus, lineage,
-        lambda state: e.ApprovalGranted(approval=_open_approval(state, approval), by=_user(), note=note), as_json,
+        lambda state: e.ApprovalGranted(approval=_open_approval(state, approval), by=user_name(), note=note), as_json,
     )  # fmt: skip
 
 
@@ -105,7 +97,7 @@ def deny(approval: str, note: str, lineage: str, bus: str, store: Path, as_json:
     """Do not let the change be kept that waits for approval ID."""
     _decide(
         store, bus, lineage,
-        lambda state: e.ApprovalDenied(approval=_open_approval(state, approval), by=_user(), note=note), as_json,
+        lambda state: e.ApprovalDenied(approval=_open_approval(state, approval), by=user_name(), note=note), as_json,
     )  # fmt: skip
 
 

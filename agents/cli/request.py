@@ -7,6 +7,7 @@ import msgspec
 
 import contracts
 from agents.models.shared import ensure_model
+from agents.tasks.join import Joined
 from agents.tasks.suite import Suite
 from contracts import events as e
 from contracts.envelope import NewEvent
@@ -81,8 +82,12 @@ async def request_campaign(
     lineage: str = "main",
     actor: str = "operator",
     abandon: bool = False,
+    joined: Joined | None = None,
 ) -> tuple[Campaign, bool]:
     """Begin a campaign, or find the one that was begun with the same settings and has not ended.
+
+    `joined` is the suite with the collected tasks, if a new campaign is to practise on them; one that is resumed
+    keeps those that it began with.
 
     Returns:
         The campaign, and whether it is resumed.
@@ -92,18 +97,21 @@ async def request_campaign(
     """
     model = await ensure_model(ledger, actor=actor)
     stream = f"lineage/{lineage}"
+    tasks = joined.suite if joined else suite
     manifest = SuiteManifest(
-        name=suite.name,
-        digest=suite.digest,
-        practice=tuple([await put_task(ledger, graded) for graded in suite.practice]),
-        sealed=tuple([await put_task(ledger, graded) for graded in suite.sealed]),
+        name=tasks.name,
+        digest=tasks.digest,
+        practice=tuple([await put_task(ledger, graded) for graded in tasks.practice]),
+        sealed=tuple([await put_task(ledger, graded) for graded in tasks.sealed]),
+        base=suite.digest if joined and joined.added else "",
+        collected=joined.added if joined else (),
     )
     while True:
         state = await ensure_lineage(ledger, lineage, actor=actor)
         current = state.campaign
         new = []
         if current is not None and current.status != "finished":
-            if current.settings == settings and current.suite.digest == suite.digest:
+            if current.settings == settings and _begun_with(current, suite, collected=joined is not None):
                 return current, True
             if not abandon:
                 raise CampaignUnderWay(current)
@@ -125,6 +133,12 @@ async def request_campaign(
         if found is None:
             raise RuntimeError("the ledger does not show the campaign that it stored")
         return found, False
+
+
+def _begun_with(campaign: Campaign, suite: Suite, *, collected: bool) -> bool:
+    """Whether a campaign began with this suite, and practises on collected tasks only if that is wanted."""
+    manifest = campaign.suite
+    return (manifest.base or manifest.digest) == suite.digest and (collected or not manifest.collected)
 
 
 def _abandoned(state: Lineage, campaign: Campaign, actor: str) -> NewEvent:

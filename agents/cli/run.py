@@ -37,8 +37,18 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=1, show_default=True, help="What all randomness follows from.")
 @click.option("--budget", type=BudgetType(), default=None, help=BudgetType.__doc__)
 @click.option("--candidates", type=click.IntRange(1, 16), default=None, help="Changes that race in a round.")
-@click.option("--race-seeds", type=click.IntRange(1), default=None, help="Seeds of the race.")
-@click.option("--confirm-seeds", type=click.IntRange(1), default=None, help="Seeds of the confirmation.")
+@click.option(
+    "--race-seeds",
+    type=click.IntRange(1),
+    default=None,
+    help="Seeds of the race  [default: by the suite's size]",
+)
+@click.option(
+    "--confirm-seeds",
+    type=click.IntRange(1),
+    default=None,
+    help="Seeds of the confirmation  [default: by the suite's size]",
+)
 @click.option(
     "--release-seeds", type=click.IntRange(1), default=20, show_default=True, help="Seeds of a release check."
 )
@@ -75,6 +85,12 @@ if TYPE_CHECKING:
 @click.option("--executors", type=click.IntRange(1), default=None, help="Executors  [default: one a core]")
 @click.option("--bus", "bus", envvar="RATCHET_BUS", default="", help="A bus that runs already, nats://…")
 @click.option("--abandon", is_flag=True, help="End a campaign with other settings that is under way.")
+@click.option(
+    "--collected/--no-collected",
+    default=True,
+    show_default=True,
+    help="Practise on the tasks of `ratchet collect`, too.",
+)
 @store_option
 @json_option
 def run(
@@ -94,6 +110,7 @@ def run(
     executors: int | None,
     bus: str,
     abandon: bool,
+    collected: bool,
     store: Path,
     as_json: bool,
 ) -> None:
@@ -114,12 +131,12 @@ def run(
     except TaskError as error:
         fail(str(error), code=USAGE, kind="suite", as_json=as_json)
     chosen = {"candidates": candidates, "race_seeds": race_seeds, "confirm_seeds": confirm_seeds}
+    packages = {graded.task.package for graded in loaded.practice}
+    sized = gate.GateSettings.preset(preset).sized(len(loaded.practice), len(packages))
     settings = CampaignSettings(
         rounds=rounds,
         seed=seed,
-        gate=msgspec.structs.replace(
-            gate.GateSettings.preset(preset), **{k: v for k, v in chosen.items() if v is not None}
-        ),
+        gate=msgspec.structs.replace(sized, **{k: v for k, v in chosen.items() if v is not None}),
         release_seeds=release_seeds,
         null_every=null_every,
         approve="keeps" if approve == "keeps" else "never",
@@ -134,6 +151,7 @@ def run(
         executors=executors,
         bus=bus,
         abandon=abandon,
+        collected=collected,
         as_json=as_json,
     )
 
@@ -147,6 +165,7 @@ def run_campaign(
     executors: int | None = None,
     bus: str = "",
     abandon: bool = False,
+    collected: bool = True,
     as_json: bool = False,
 ) -> None:
     """Run a campaign to its end, or until it is interrupted; exits the process when it does not finish."""
@@ -159,7 +178,10 @@ def run_campaign(
         progress = Progress(as_json=as_json)
         for name, reason in suite.faulty:
             click.echo(f"Warning: task {name} is left out: {reason}", err=True)
-        job = Job(suite, settings, store=store, lineage=lineage, bus=bus, abandon=abandon, progress=progress)
+        job = Job(
+            suite, settings, store=store, lineage=lineage, bus=bus, abandon=abandon, progress=progress,
+            collected=collected,
+        )  # fmt: skip
         count = executors or max(1, len(os.sched_getaffinity(0)))
         try:
             with progress:

@@ -27,23 +27,49 @@ async def running_bus(store: Path, bus: str = "", *, name: str = "ratchet") -> B
 
 
 @asynccontextmanager
+async def readable_ledger(store: Path, bus: str = "") -> AsyncIterator[Any]:
+    """A ledger to read: the running service's where there is one, else the file, which nobody else is kept from.
+
+    Raises:
+        LedgerError: there is no store, or it cannot be read.
+    """
+    async with _service(store, bus) as client:
+        if client is not None:
+            yield client
+            return
+    async with SqliteStore.read_only(store) as opened:
+        yield opened
+
+
+@asynccontextmanager
 async def writable_ledger(store: Path, bus: str = "") -> AsyncIterator[Any]:
     """A ledger that takes appends. Its file must exist already when no service runs.
 
     Raises:
         LedgerError: there is no store, or it cannot be written.
     """
-    connection = await running_bus(store, bus)
-    if connection is not None:
-        async with connection:
-            client = LedgerClient(connection, patience=5.0)
-            try:
-                await client.streams("lineage/")
-            except (LedgerUnavailable, BusError):
-                if bus:
-                    raise
-            else:
-                yield client
-                return
+    async with _service(store, bus) as client:
+        if client is not None:
+            yield client
+            return
     async with SqliteStore.open(store) as opened:
         yield opened
+
+
+@asynccontextmanager
+async def _service(store: Path, bus: str) -> AsyncIterator[LedgerClient | None]:
+    """The ledger service, if one answers; one that was asked for by its bus has to."""
+    connection = await running_bus(store, bus)
+    if connection is None:
+        yield None
+        return
+    async with connection:
+        client = LedgerClient(connection, patience=5.0)
+        answers = True
+        try:
+            await client.streams("lineage/")
+        except (LedgerUnavailable, BusError):
+            if bus:
+                raise
+            answers = False
+        yield client if answers else None

@@ -121,4 +121,6 @@ def _tell(name: str, ended: e.Event | None, wait: bool, timeout: float, as_json:
             f"{name}: {'solved' if solved else 'not solved'} after {ended.attempts} attempts{reason}",
             err=True,
         )
+        if not solved and ended.attempts:
+            click.echo("`ratchet collect` can make a practice task of it", err=True)
     raise SystemExit(0 if solved else FAILED)

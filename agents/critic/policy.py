@@ -1,14 +1,15 @@
 """The critic: reads the failures before a plan is made, and writes down the lesson after the verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import msgspec
-
+from agents.critic.fixes import fixes
 from agents.critic.lesson import Scored, score_predictions, write_lesson
+from agents.critic.story import Story, places, read_story
 from agents.critic.taxonomy import KINDS, clusters
 from agents.evaluator.measure import Arm, measure
 from agents.work import LineageWork as Work
 from contracts import events as e
+from contracts.jobs import EpisodeResult
 from contracts.lineage import Candidate
 
 
@@ -26,8 +27,14 @@ class Critic:
         # The same jobs as the evaluator's: their results are there, or are made again, to the letter.
         measured = await measure(work.desk, campaign, [Arm(tree=round_.tree)], round_.seeds, transcript=True)
         results = [result for row in measured.results[0] for result in row] if measured.results else []
-        found = clusters(results)
-        failed = sum(len(group) for group in found.values())
+        stories = {result.job: read_story(result) for result in results}
+        found_places = _places_of(results, stories)
+        known = {
+            task: {*work.state.places.get(task, ()), *found_places.get(task, ())}
+            for task in {result.task_id for result in results}
+        }
+        found = clusters(results, stories, known)
+        failed = sum(not result.solved for result in results)
         failures = []
         for kind, group in found.items():
             example = min(group, key=lambda result: (-result.score, result.job))
@@ -53,7 +60,12 @@ class Critic:
             summary = f"the episodes could not be read again: {measured.reason}"
         return [
             e.FailuresAnalyzed(
-                campaign=campaign.id, round=round_.number, failures=tuple(failures), summary=summary
+                campaign=campaign.id,
+                round=round_.number,
+                failures=tuple(failures),
+                summary=summary,
+                fixes=fixes(list(stories.values())),
+                places=found_places,
             )
         ]
 
@@ -85,8 +97,8 @@ class Critic:
         return headlines
 
 
-def read_transcript(data: bytes) -> list[dict[str, object]]:
-    """The lines of a stored transcript."""
-    import zlib
-
-    return [msgspec.json.decode(line) for line in zlib.decompress(data).split(b"\n") if line]
+def _places_of(results: Sequence[EpisodeResult], stories: Mapping[str, Story]) -> dict[str, tuple[str, ...]]:
+    """Task → where its episodes made failing tests pass; tasks without such a place are left out."""
+    tasks = sorted({result.task_id for result in results})
+    found = {task: places([stories[r.job] for r in results if r.task_id == task]) for task in tasks}
+    return {task: lines for task, lines in found.items() if lines}

@@ -60,7 +60,10 @@ class Evaluator:
             return [_raced(work, [], stage, Measured(arms=()), Probed(faults=(short,)))]
         trees = [c.tree for c in proposed]
         probed = await probe(work.desk, campaign, stage.results[0], trees, settings.probes)
-        alive = [c for c in proposed if c.tree not in probed.inert][: settings.gate.candidates]
+        # What does nothing is not worth a race, unless it makes the harness simpler.
+        alive = [c for c in proposed if c.tree not in probed.inert or c.growth < 0]
+        alive.sort(key=lambda c: -probed.gains.get(c.tree, 0.0))
+        alive = sorted(alive[: settings.gate.candidates], key=lambda c: c.number)
         raced = Measured(arms=())
         if alive and not probed.faults:
             raced = await measure(work.desk, campaign, [Arm(tree=c.tree) for c in alive], round_.seeds)
@@ -80,7 +83,7 @@ class Evaluator:
         protected = tuple(mean >= settings.protected_at for mean in round_.incumbent_means)
         if measured.complete:
             key = gate.verdict_key(campaign.id, round_.number, best.tree)
-            verdict = await self._confirmed(work, measured.arms, key, protected)
+            verdict = await self._confirmed(work, measured.arms, key, protected, best.growth)
         else:
             verdict = gate.inconclusive(measured.reason)
         incumbent, challenger = measured.arms or tuple(gate.ArmScores(tree=a.tree) for a in arms)
@@ -102,7 +105,12 @@ class Evaluator:
         return [confirmed, self._decide(work, decided)]
 
     async def _confirmed(
-        self, work: Work, arms: tuple[gate.ArmScores, ...], key: str, protected: Sequence[bool]
+        self,
+        work: Work,
+        arms: tuple[gate.ArmScores, ...],
+        key: str,
+        protected: Sequence[bool],
+        growth: int = 0,
     ) -> Verdict:
         """The gate's word, found off the loop that renews leases."""
         campaign = work.campaign
@@ -116,6 +124,7 @@ class Evaluator:
                 campaign.settings.gate,
                 key=key,
                 protected=protected,
+                growth=growth,
                 resampler=Workers(work.desk),
             )
         )
@@ -246,12 +255,15 @@ def _raced(
 ) -> e.CandidatesRaced:
     campaign, round_ = work.campaign, work.round
     faults = (*stage.faults, *probed.faults, *measured.faults)
-    inert = tuple(c.number for c in round_.candidates if c.tree and c.tree in probed.inert)
+    inert = tuple(c.number for c in round_.candidates if c.tree in probed.inert and c.growth >= 0)
     facts: dict[str, Any] = {
         "campaign": campaign.id,
         "round": round_.number,
         "seeds": round_.seeds,
         "probes": probed.pairs,
+        "probed": {
+            str(c.number): round(probed.gains[c.tree], 6) for c in round_.candidates if c.tree in probed.gains
+        },
         "inert": inert,
         "spent": probed.spent + measured.spent,
     }
@@ -265,7 +277,8 @@ def _raced(
             complete=False,
         )
     clusters = tuple(t.package for t in campaign.suite.practice)
-    outcome = gate.race(stage.arms[0], measured.arms, clusters, campaign.settings.gate)
+    growth = [candidate.growth for candidate in raced]
+    outcome = gate.race(stage.arms[0], measured.arms, clusters, campaign.settings.gate, growth)
     changes = "1 change" if len(inert) == 1 else f"{len(inert)} changes"
     ineffective = f" {changes} showed no effect at all." if inert else ""
     return e.CandidatesRaced(

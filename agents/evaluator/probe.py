@@ -1,7 +1,8 @@
 """Probing: whether a change does anything at all, before a race is spent on it.
 
 Many composed rules never fire, or fire without consequence. With the same seeds such a harness has, to the letter,
-the incumbent's episodes; a few of them tell.
+the incumbent's episodes; a few of them tell. The same episodes say who is promising: where there are more changes than
+places in the race, those that did best on the probes get them.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ class Probed(Record):
     """Which trees showed no difference, and on what."""
 
     inert: frozenset[str] = frozenset()
+    gains: dict[str, float] = {}
+    """Tree → mean difference of its scores on the probes: a first, coarse look at who may win."""
     pairs: tuple[str, ...] = ()
     spent: Spent = Spent()
     faults: tuple[str, ...] = ()
@@ -53,7 +56,12 @@ async def probe(
         for tree, row in jobs.items()
         if all(results[job.id].digest == theirs.digest for job, theirs in zip(row, chosen, strict=True))
     )
-    return Probed(inert=inert, pairs=pairs, spent=spent)
+    gains = {
+        tree: sum(results[job.id].score - theirs.score for job, theirs in zip(row, chosen, strict=True))
+        / len(row)
+        for tree, row in jobs.items()
+    }
+    return Probed(inert=inert, gains=gains, pairs=pairs, spent=spent)
 
 
 def choose(incumbent: Sequence[Sequence[EpisodeResult]], count: int) -> list[EpisodeResult]:

@@ -3,57 +3,26 @@
 import hashlib
 import time
 import zlib
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from agents.executor.reports import Reports
 from agents.models.errors import ModelError
-from agents.sandbox import Complete, Frame, Ok, Problem, Refused, Reply, Sandbox, out_of_budget
+from agents.sandbox import Complete, Frame, Ok, Problem, Refused, Reply, out_of_budget
 from contracts.chat import ChatRequest, Message, Model, ToolCall, Usage
 from contracts.grading import Grade, grade
 from contracts.jobs import EpisodeJob, EpisodeResult, Outcome
-from contracts.tasks import GradedTask, Task, TestReport, TestSpec
+from contracts.tasks import GradedTask, Task, TestReport
 
-REPORTS = 20_000
-"""Test reports that an executor remembers."""
 _HARNESS_FAULTS: dict[str, Outcome] = {
     "cpu": "cpu",
     "memory": "memory",
     "protocol": "protocol",
     "output": "output",
 }
-
-
-class Reports:
-    """Test reports by content: the same files give the same report, so they are run once.
-
-    Every report comes from a fresh sandbox that held nothing but these files, so nothing that an earlier episode
-    did can be in it.
-    """
-
-    def __init__(self, sandbox: Sandbox, size: int = REPORTS) -> None:
-        self.sandbox = sandbox
-        self.size = size
-        self.known: OrderedDict[bytes, TestReport] = OrderedDict()
-        self.asked = self.run = 0
-
-    def get(self, files: Mapping[str, str], spec: TestSpec, lines: int, wall: float) -> TestReport:
-        """The report on these files, from memory or from a run."""
-        self.asked += 1
-        key = hashlib.sha256(msgspec.msgpack.encode((sorted(files.items()), spec, lines))).digest()
-        found = self.known.get(key)
-        if found is None:
-            self.run += 1
-            found = self.sandbox.run_tests(files, spec, lines=lines, wall=wall)
-            self.known[key] = found
-            while len(self.known) > self.size:
-                self.known.popitem(last=False)
-        else:
-            self.known.move_to_end(key)
-        return found
 
 
 @dataclass

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing import get_context
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from agents.executor.episode import Reports, run_episode
+from agents.executor.episode import run_episode
+from agents.executor.reports import Reports
 from agents.models.store import embedded_model
 from agents.sandbox import Sandbox, SandboxFault
 from bus.deathsig import tie
@@ -31,13 +33,18 @@ class _Worker:
 
 
 def _begin(
-    counts: bytes, tree: Mapping[str, bytes], tasks: Mapping[str, GradedTask], unsafe: bool, parent: int
+    counts: bytes,
+    tree: Mapping[str, bytes],
+    tasks: Mapping[str, GradedTask],
+    reports: Path | None,
+    unsafe: bool,
+    parent: int,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     tie(parent, signal.SIGKILL)
     _Worker.model = embedded_model(counts)
-    _Worker.reports = Reports(Sandbox(unsafe=unsafe))
+    _Worker.reports = Reports(Sandbox(unsafe=unsafe), reports)
     _Worker.tree = tree
     _Worker.tasks = tasks
 
@@ -80,14 +87,16 @@ class LocalExecutors:
         tasks: Mapping[str, GradedTask],
         *,
         processes: int | None = None,
+        reports: Path | None = None,
         unsafe: bool = False,
     ) -> None:
+        """`reports` is a file through which they share test reports, see `agents.executor.reports`."""
         self.count = processes or max(1, len(os.sched_getaffinity(0)))
         self._pool = ProcessPoolExecutor(
             self.count,
             mp_context=get_context("spawn"),
             initializer=_begin,
-            initargs=(counts, dict(tree), dict(tasks), unsafe, os.getpid()),
+            initargs=(counts, dict(tree), dict(tasks), reports, unsafe, os.getpid()),
         )
 
     def __enter__(self) -> Self:

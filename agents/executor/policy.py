@@ -9,10 +9,10 @@ import msgspec
 from agents.book import Book
 from agents.categories import LINEAGES
 from agents.errors import ModelMismatch
-from agents.executor.episode import Reports, run_episode
+from agents.executor.episode import run_episode
 from agents.executor.patch import patch_of
+from agents.executor.reports import Reports
 from agents.models.shared import ensure_model, load_model
-from agents.sandbox import Sandbox
 from agents.work import Desk, Work
 from bus import traces
 from bus.errors import JobFailed, MalformedMessage
@@ -22,7 +22,7 @@ from contracts.chat import Model, Usage
 from contracts.jobs import EpisodeJob, EpisodeResult
 from contracts.statistics import derive_seed
 from contracts.submission import Submission
-from contracts.tasks import GradedTask
+from contracts.tasks import GradedTask, TestReport
 
 TREES, TASKS = 64, 2048
 """Harnesses and tasks that an executor remembers."""
@@ -33,9 +33,9 @@ class Executor:
 
     role = "executor"
 
-    def __init__(self, desk: Desk, sandbox: Sandbox) -> None:
+    def __init__(self, desk: Desk, reports: Reports) -> None:
         self.desk = desk
-        self.reports = Reports(sandbox)
+        self.reports = reports
         self.lineages = Book(desk.ledger, LINEAGES)
         self.model: Model | None = None
         self.trees: dict[str, dict[str, bytes]] = {}
@@ -125,5 +125,16 @@ class Executor:
                 attempts=submitted.attempts,
                 usage=usage,
                 patch=patch_of(graded.task, files),
+                failing=await self.failing(graded),
             )
         ]
+
+    async def failing(self, graded: GradedTask) -> tuple[str, ...]:
+        """Ids of the tests that fail on a task as it came, as far as their run comes to an end; a hundred at most."""
+        task = graded.task
+        call: Callable[[], TestReport] = functools.partial(
+            self.reports.get, task.files, task.tests, task.budget.lines, float(task.budget.wall_seconds)
+        )
+        report = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+        failed = [outcome.id[:300] for outcome in report.outcomes if not outcome.passed]
+        return tuple(failed[:100]) if report.status == "ok" else ()

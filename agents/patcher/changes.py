@@ -3,7 +3,7 @@
 import ast
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 BOUNDS = {
@@ -25,11 +25,10 @@ class CannotCompile(ValueError):
 
 def apply_change(operator: str, change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
     """The harness after the change. Raises CannotApply."""
-    makers = {"perturb": _perturb, "compose": _compose, "drop": _drop}
-    if operator not in makers:
-        raise CannotApply(f"there is no operator {operator!r}; there are {', '.join(makers)}")
+    if operator not in MAKERS:
+        raise CannotApply(f"there is no operator {operator!r}; there are {', '.join(MAKERS)}")
     try:
-        return makers[operator](change, tree)
+        return MAKERS[operator](change, tree)
     except CannotApply:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -140,3 +139,70 @@ def _with_rules(tree: Mapping[str, bytes], names: list[str]) -> dict[str, bytes]
         raise CannotApply("harness.toml does not list the rules that are on exactly once")
     listed = ", ".join(f'"{name}"' for name in names)
     return {**tree, "harness.toml": re.sub(pattern, lambda _: f"on = [{listed}]", text).encode()}
+
+
+def _write(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Add lines to the end of a text that the model reads; make it where there is none."""
+    path, text = _text_path(change), str(change["text"]).strip("\n")
+    if not text:
+        raise CannotApply("there is nothing to write")
+    before = tree.get(path, b"").decode()
+    if text in before:
+        raise CannotApply(f"{path} says this already")
+    joint = "" if not before or before.endswith("\n") else "\n"
+    return {**tree, path: f"{before}{joint}{text}\n".encode()}
+
+
+def _erase(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Take lines out of a text that the model reads; a text of which nothing is left goes altogether."""
+    path, text = _text_path(change), str(change["text"]).strip("\n")
+    lines, gone = tree.get(path, b"").decode().split("\n"), text.split("\n")
+    starts = [i for i in range(len(lines)) if lines[i : i + len(gone)] == gone]
+    if not text or len(starts) != 1:
+        raise CannotApply(f"{path} says this {len(starts)} times, not once")
+    left = "\n".join(lines[: starts[0]] + lines[starts[0] + len(gone) :])
+    if not left.strip():
+        return {other: data for other, data in tree.items() if other != path}
+    return {**tree, path: left.encode()}
+
+
+def _text_path(change: Mapping[str, Any]) -> str:
+    path = str(change["path"])
+    if not re.fullmatch(r"(prompts|skills|memory)(/[A-Za-z0-9_-]+)*/[A-Za-z0-9_-]+\.md", path):
+        raise CannotApply(f"{path!r} is no text that the model reads")
+    return path
+
+
+def _mutate(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Replace whole lines of a Python file, where they stood or, if lines have moved, where alone they stand."""
+    path, line = str(change["path"]), int(change["line"])
+    if path not in tree or not path.endswith(".py"):
+        raise CannotApply(f"there is no Python file {path}")
+    lines, old = tree[path].decode().split("\n"), str(change["old"]).split("\n")
+    starts = [i for i in range(len(lines)) if lines[i : i + len(old)] == old]
+    if line - 1 not in starts and len(starts) != 1:
+        raise CannotApply(f"{path}: the lines to replace stand there {len(starts)} times, and not at {line}")
+    at = line - 1 if line - 1 in starts else starts[0]
+    new = [*lines[:at], *(str(change["new"]).split("\n") if change["new"] else []), *lines[at + len(old) :]]
+    return {**tree, path: "\n".join(new).encode()}
+
+
+def _several(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
+    """One change after the other."""
+    for part in change["parts"]:
+        if part["operator"] == "several":
+            raise CannotApply("several changes cannot hold several others")
+        tree = apply_change(part["operator"], part["change"], tree)
+    return dict(tree)
+
+
+MAKERS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, bytes]], dict[str, bytes]]] = {
+    "perturb": _perturb,
+    "compose": _compose,
+    "drop": _drop,
+    "write": _write,
+    "erase": _erase,
+    "mutate": _mutate,
+    "several": _several,
+}
+"""What each operator does to a harness."""

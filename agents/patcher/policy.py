@@ -9,6 +9,7 @@ from agents.work import LineageWork as Work
 from bus import traces
 from contracts import events as e
 from contracts.envelope import blob_hash, tree_bytes
+from contracts.harness import departure
 from eventstore.trees import diff_file
 
 
@@ -24,8 +25,10 @@ class Patcher:
         """Answer a duty of the patcher."""
         candidate = next(c for c in work.round.candidates if c.number == work.duty.candidate)
         parent = await work.desk.tree(work.round.tree)
+        base = str(candidate.plan.change.get("base", ""))
+        ground = await work.desk.tree(base) if base else parent
         try:
-            tree = apply_change(candidate.plan.operator, candidate.plan.change, parent)
+            tree = apply_change(candidate.plan.operator, candidate.plan.change, ground)
         except CannotApply as error:
             return [self._rejected(work, "apply", str(error))]
         try:
@@ -40,6 +43,7 @@ class Patcher:
         if fault is not None:
             return [self._rejected(work, "start", fault)]
         stored = await work.desk.put_tree(tree)
+        seed = await work.desk.tree(work.state.seed_tree)
         return [
             e.ChangeProposed(
                 campaign=work.campaign.id,
@@ -48,6 +52,7 @@ class Patcher:
                 parent=work.round.tree,
                 tree=stored,
                 patch=_diff(parent, tree),
+                growth=departure(tree, seed) - departure(parent, seed),
             )
         ]
 

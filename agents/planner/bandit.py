@@ -2,9 +2,10 @@
 
 import math
 import random
+import re
 from collections.abc import Mapping, Sequence
 
-from agents.planner.operators import Draft
+from agents.planner.draft import Draft
 from contracts.events import FailureCluster
 from contracts.lineage import Arm
 
@@ -13,25 +14,54 @@ PRIOR_SPREAD = 0.04
 NOISE = 0.05
 """Standard deviation of one race's measured effect."""
 
+CONFIRMED_NOISE = 0.025
+"""Standard deviation of one confirmation's: more episodes, on fresh seeds."""
+HINT = 0.12
+"""What a hint is worth when every failed episode calls for it, as a difference of the mean score."""
+FADING = 0.8
+"""How much a lesson counts beside the one after it."""
+
 HINTS: Mapping[str, tuple[str, ...]] = {
-    "repeated_itself": ("action:discard", "decoding:frequency_penalty", "decoding:presence_penalty"),
+    "never_reached": ("action:show_lines", "action:show_traces", "action:show_errors"),
     "off_the_trace": ("action:show_lines", "action:show_traces", "decoding:temperature"),
-    "broke_a_test": ("action:show_errors", "action:show_places"),
-    "fixed_some": ("action:keep", "action:show_places"),
-    "overfitted": ("action:tell",),
-    "spent_all": ("action:discard", "action:forget"),
+    "reached_in_vain": ("text:memory", "text:prompt", "text:skill", "decoding:temperature"),
+    "repeated_itself": ("action:discard", "decoding:frequency_penalty", "decoding:presence_penalty"),
+    "lost_a_fix": ("action:keep", "code:transcript.py:settle"),
+    "one_of_several": ("action:show_places", "action:tell", "action:keep"),
+    "fixed_some": ("action:keep", "action:show_files"),
+    "broke_a_test": ("action:show_errors", "action:forget"),
+    "overfitted": ("action:tell", "text:prompt"),
+    "spent_all": ("action:discard", "action:scale"),
+    "gave_up": ("action:shift", "code:agent.py:solve"),
 }
 """What a kind of failure points at: single ingredients, and never when or under which condition they help. That is
 for the races to find."""
 
+_DIRECTION = re.compile(r"^- (More|Less) of (\S+):", re.MULTILINE)
+
 
 def posterior(arm: Arm | None) -> tuple[float, float]:
-    """Mean and standard deviation of an ingredient's effect, after what its races showed."""
+    """Mean and standard deviation of an ingredient's effect, after what its races and confirmations showed."""
     if arm is None or not arm.raced:
         return 0.0, PRIOR_SPREAD
-    precision = 1 / PRIOR_SPREAD**2 + arm.raced / NOISE**2
-    mean = (arm.effect / NOISE**2) / precision
+    races, confirmations = 1 / NOISE**2, 1 / CONFIRMED_NOISE**2
+    precision = 1 / PRIOR_SPREAD**2 + arm.raced * races + arm.confirmed * confirmations
+    mean = (arm.effect * races + arm.confirmed_effect * confirmations) / precision
     return mean + 0.01 * arm.credit / max(1, arm.confirmed or 1), math.sqrt(1 / precision)
+
+
+def doubt(arm: Arm | None) -> float:
+    """How much of what is held of an ingredient is still prejudice rather than measurement: in (0, 1]."""
+    return (posterior(arm)[1] / PRIOR_SPREAD) ** 2
+
+
+def directions(lessons: Sequence[str]) -> dict[str, float]:
+    """How much each ingredient gains or loses by what the campaign's memory says of it, the latest lesson last."""
+    found: dict[str, float] = {}
+    for age, lesson in enumerate(reversed(lessons)):
+        for way, name in _DIRECTION.findall(lesson):
+            found[name] = found.get(name, 0.0) + (0.01 if way == "More" else -0.01) * FADING**age
+    return found
 
 
 def choose(
@@ -40,25 +70,28 @@ def choose(
     failures: Sequence[FailureCluster],
     count: int,
     rng: random.Random,
+    lessons: Sequence[str] = (),
 ) -> list[tuple[Draft, float]]:
-    """The drafts to try, with the effect expected of each; no two with the same leading ingredient if possible.
+    """The drafts to try, with the effect expected of each; no two with the same last ingredient if possible.
 
     Thompson sampling: every ingredient's effect is drawn from its posterior; a draft is worth the mean of its
-    ingredients' draws, plus a nudge where the critic's failures point at one of them.
+    ingredients' draws, plus a nudge where the critic's failures, or its lessons, point at one of them. A hint counts
+    for less the more often its ingredient was measured.
     """
     names = sorted({name for draft in drafts for name in draft.arms})
     drawn = {name: rng.gauss(*posterior(arms.get(name))) for name in names}
-    nudges = hints(failures)
+    nudges, told = hints(failures), directions(lessons)
 
     def value(draft: Draft) -> float:
-        nudge = max(nudges.get(name, 0.0) for name in draft.arms)
-        worth = sum(drawn[name] for name in draft.arms) / len(draft.arms) + nudge + rng.gauss(0, 0.01)
+        nudge = max(nudges.get(name, 0.0) * doubt(arms.get(name)) for name in draft.arms)
+        worth = sum(drawn[name] + told.get(name, 0.0) for name in draft.arms) / len(draft.arms)
+        worth += nudge + rng.gauss(0, 0.01)
         return worth * activity(draft, arms) if worth > 0 else worth
 
     ranked = sorted(drafts, key=value, reverse=True)
     chosen: list[Draft] = []
     for draft in ranked:
-        if len(chosen) < count and all(draft.arms[0] != other.arms[0] for other in chosen):
+        if len(chosen) < count and all(draft.arms[-1] != other.arms[-1] for other in chosen):
             chosen.append(draft)
     chosen += [draft for draft in ranked if draft not in chosen][: count - len(chosen)]
     return [(draft, expected(draft, arms)) for draft in chosen]
@@ -86,5 +119,5 @@ def hints(failures: Sequence[FailureCluster]) -> dict[str, float]:
     found: dict[str, float] = {}
     for cluster in failures:
         for name in HINTS.get(cluster.kind, ()):
-            found[name] = found.get(name, 0.0) + 0.08 * cluster.share
+            found[name] = found.get(name, 0.0) + HINT * cluster.share
     return found

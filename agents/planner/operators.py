@@ -1,94 +1,46 @@
 """Change operators: each draws a change of one kind for a harness. They know ingredients, not recipes."""
 
 import random
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from agents.planner.grammar import MOMENTS, Grammar, Primitive, read_grammar
-from contracts.lineage import Branch
-
-RANGES = {
-    "temperature": (0.1, 2.0),
-    "top_p": (0.2, 1.0),
-    "frequency_penalty": (-1.0, 2.0),
-    "presence_penalty": (-1.0, 2.0),
-}
+from agents.planner.draft import RANGES, Draft, Ground
+from agents.planner.grammar import MOMENTS, Primitive
+from agents.planner.mutate import mutations, sample
+from agents.planner.text import erase, write
+from contracts.events import Plan
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A change before it becomes a plan."""
-
-    surface: str
-    operator: str
-    arms: tuple[str, ...]
-    """What the bandit credits, the most telling first."""
-    change: dict[str, Any]
-    title: str
-
-    @property
-    def signature(self) -> str:
-        """Equal for changes that would come to the same."""
-        parts = sorted(
-            (key, repr(value))
-            for key, value in self.change.items()
-            if self.operator != "compose" or key != "name"  # what a new rule is called does not matter
-        )
-        return f"{self.operator}:{parts}"
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What operators draw from: the head's files, and what was tried before."""
-
-    tree: Mapping[str, bytes]
-    archive: Sequence[Branch]
-    name: str
-    """Prefix for the names of new files: unique in the lineage."""
-
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        """The head's harness.toml."""
-        try:
-            return tomllib.loads(self.tree["harness.toml"].decode())
-        except (KeyError, tomllib.TOMLDecodeError, UnicodeDecodeError):
-            return {}
-
-    @cached_property
-    def grammar(self) -> Grammar:
-        """The head's ingredients."""
-        return read_grammar(self.tree)
-
-
-def drafts(ground: Ground, rng: random.Random, *, per_operator: int = 160) -> list[Draft]:
+def drafts(ground: Ground, rng: random.Random, *, per_operator: int = 120) -> list[Draft]:
     """Many possible changes, of every operator that has something to work on."""
-    found: list[Draft] = []
-    for _ in range(per_operator):
-        found.append(perturb(ground, rng))
-        composed = compose(ground, rng)
-        if composed is not None:
-            found.append(composed)
-    found += drop(ground)
-    found += graft(ground)
-    unique = {draft.signature: draft for draft in found}
-    return list(unique.values())
+    drawing: tuple[Callable[[Ground, random.Random], Draft | None], ...] = (perturb, compose, write)
+    found = [draft for _ in range(per_operator) for draw in drawing if (draft := draw(ground, rng))]
+    found += sample(mutations(ground.tree), per_operator, rng)
+    found += [*drop(ground), *erase(ground), *graft(ground)]
+    return list({draft.signature: draft for draft in found}.values())
 
 
-def perturb(ground: Ground, rng: random.Random) -> Draft:
-    """Move one decoding parameter: a small step, or anywhere in its range."""
-    decoding = ground.config.get("decoding", {})
+def perturb(ground: Ground, rng: random.Random) -> Draft | None:
+    """Move one decoding parameter: a small step, or anywhere in its range; None where it would stay."""
     name = rng.choice(list(RANGES))
     low, high = RANGES[name]
-    now = float(decoding.get(name, 1.0 if name in ("temperature", "top_p") else 0.0))
+    now = decoding_of(ground.config, name)
     if rng.random() < 0.5:
         step = rng.choice((-1, 1)) * rng.uniform(0.1, 0.4) * (high - low) * 0.5
         value = now + step if low <= now + step <= high else now - step  # at a bound there is one way only
     else:
         value = rng.uniform(low, high)
     value = round(min(high, max(low, value)), 2)
+    return set_decoding(name, now, value) if value != now else None
+
+
+def decoding_of(config: Mapping[str, Any], name: str) -> float:
+    """A decoding parameter as harness.toml sets it."""
+    return float(config.get("decoding", {}).get(name, 1.0 if name in ("temperature", "top_p") else 0.0))
+
+
+def set_decoding(name: str, now: float, value: float) -> Draft:
+    """The draft that gives a decoding parameter another value."""
     side = "down" if value < now else "up"
     return Draft(
         surface="decoding",
@@ -114,7 +66,12 @@ def compose(ground: Ground, rng: random.Random) -> Draft | None:
     return Draft(
         surface="rule",
         operator="compose",
-        arms=(f"action:{action.name}", f"predicate:{predicate.name}", f"moment:{moment}"),
+        arms=(
+            f"action:{action.name}",
+            f"predicate:{predicate.name}",
+            f"moment:{moment}",
+            f"{moment}/{action.name}",
+        ),
         change={
             "name": f"{ground.name}_{action.name}",
             "moment": moment,
@@ -147,19 +104,37 @@ def graft(ground: Ground) -> list[Draft]:
         branch
         for branch in ground.archive
         if branch.effect > 0
-        and branch.plan.operator == "compose"
-        and f"rules/{branch.plan.change['name']}.py" not in ground.tree
+        and branch.parent != ground.head
+        and not _held(branch.plan.operator, branch.plan.change, ground)
     ]
-    return [
-        Draft(
-            surface=branch.plan.surface,
-            operator="compose",
-            arms=(branch.plan.arm, "graft"),
-            change=dict(branch.plan.change),
-            title=branch.plan.title,
-        )
-        for branch in promising[-12:]
-    ]
+    return [_grafted(ground, branch.plan) for branch in promising[-12:]]
+
+
+def _grafted(ground: Ground, plan: Plan) -> Draft:
+    if plan.operator == "perturb":
+        name, value = plan.change["parameter"], plan.change["value"]
+        title = set_decoding(name, decoding_of(ground.config, name), value).title
+    else:
+        title = plan.title
+    return Draft(
+        surface=plan.surface,
+        operator=plan.operator,
+        arms=(plan.arm, "graft", *plan.ingredients),
+        change=dict(plan.change),
+        title=f"again: {title}",
+    )
+
+
+def _held(operator: str, change: Mapping[str, Any], ground: Ground) -> bool:
+    """Whether a change is in the head already, or is of a kind that is not brought back."""
+    if operator == "perturb":
+        return decoding_of(ground.config, str(change["parameter"])) == float(change["value"])
+    if operator == "compose":
+        return f"rules/{change['name']}.py" in ground.tree
+    text = ground.tree.get(str(change.get("path")), b"").decode(errors="replace")
+    if operator == "write":
+        return change["text"] in text
+    return operator != "mutate" or change["old"] not in text  # lines that are gone cannot be changed again
 
 
 def _call(primitive: Primitive, values: Mapping[str, Any]) -> str:

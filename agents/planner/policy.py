@@ -1,14 +1,21 @@
 """The planner: opens and closes rounds, and plans the changes in between."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from agents.planner.bandit import choose
-from agents.planner.operators import Draft, Ground, drafts
+from agents.planner.bandit import HINTS, choose, expected
+from agents.planner.draft import Draft, Ground, signature
+from agents.planner.operators import drafts
+from agents.planner.text import expired
+from agents.planner.wide import ablations, wider
 from agents.work import LineageWork as Work
 from contracts import events as e
-from contracts.lineage import state_hash
+from contracts.lineage import Lineage, state_hash
 from contracts.statistics import derive_seed
+
+READ = 8
+"""Lessons that the planner reads before it plans."""
 
 
 class Planner:
@@ -38,19 +45,20 @@ class Planner:
     async def _plan(self, work: Work) -> Sequence[e.Event]:
         campaign, round_, state = work.campaign, work.round, work.state
         rng = random.Random(derive_seed(campaign.settings.seed, work.duty.key))  # noqa: S311 - not a secret
-        tree = await work.desk.tree(round_.tree)
-        name = f"c{state.campaigns}_r{round_.number}"  # rounds are counted from 1 in every campaign
-        ground = Ground(tree=tree, archive=state.archive, name=name)
-        tried = {
-            _signature(branch.plan) for branch in state.archive if branch.parent == round_.tree
-        }  # a harness that lost against this very head is not raced against it again
-        possible = drafts(ground, rng)
-        fresh = [draft for draft in possible if draft.signature not in tried]
-        failures = round_.failures or ()
-        remembered = await self._remembered(work)
-        chosen = choose(fresh or possible, state.arms, failures, campaign.settings.plans, rng)
+        ground = Ground(
+            tree=await work.desk.tree(round_.tree),
+            archive=state.archive,
+            name=f"c{state.campaigns}_r{round_.number}",  # rounds are counted from 1 in every campaign
+            seed=await work.desk.tree(state.seed_tree),
+            fixes=state.fixes,
+            head=round_.tree,
+            heads={version.tree for version in state.versions},
+        )
+        failures, lessons = round_.failures or (), await self._lessons(work)
+        chosen = chosen_drafts(state, ground, failures, lessons, rng)
         tasks = [task.id for task in campaign.suite.practice]
         weak = [task for task, mean in zip(tasks, round_.incumbent_means, strict=False) if 0 < mean < 1]
+        remembered = lessons[-1].split("\n", 1)[0].lstrip("# ") if lessons else ""
         return [
             e.ChangePlanned(
                 campaign=campaign.id,
@@ -62,18 +70,57 @@ class Planner:
             for number, (draft, effect) in enumerate(chosen)
         ]
 
-    async def _remembered(self, work: Work) -> str:
-        """What the campaign's memory says last: the headline of the latest lesson."""
-        if not work.state.lessons:
-            return ""
-        lesson = (await work.desk.ledger.get(work.state.lessons[-1])).decode(errors="replace")
-        return lesson.split("\n", 1)[0].lstrip("# ")
+    async def _lessons(self, work: Work) -> list[str]:
+        """The latest pages of the campaign's memory, the newest last."""
+        blobs = work.state.lessons[-READ:]
+        return [(await work.desk.ledger.get(blob)).decode(errors="replace") for blob in blobs]
 
 
-def _signature(plan: e.Plan) -> str:
-    return Draft(
-        surface=plan.surface, operator=plan.operator, arms=(), change=plan.change, title=""
-    ).signature
+def chosen_drafts(
+    state: Lineage,
+    ground: Ground,
+    failures: Sequence[e.FailureCluster],
+    lessons: Sequence[str],
+    rng: random.Random,
+) -> list[tuple[Draft, float]]:
+    """The drafts of a round, with the effect expected of each: single steps, ablations, or wider steps."""
+    campaign = state.campaign
+    if campaign is None:
+        return []
+    settings = campaign.settings
+    # A harness that lost against this very head is not raced against it again.
+    tried = {
+        signature(branch.plan.operator, branch.plan.change)
+        for branch in state.archive
+        if branch.parent == ground.head
+    }
+    number = campaign.rounds_done + 1
+    if settings.ablate_every and number % settings.ablate_every == 0:
+        parts = [draft for draft in ablations(ground) if draft.signature not in tried]
+        rng.shuffle(parts)
+        if parts:  # what has had its time, then what has been worth least so far, is doubted first
+            parts.sort(key=lambda draft: (not expired(draft, ground), expected(draft, state.arms)))
+            return [(draft, 0.0) for draft in parts[: settings.plans]]
+    single = drafts(ground, rng)
+    fresh = [draft for draft in single if draft.signature not in tried] or single
+    wide: list[tuple[Draft, float]] = []
+    if settings.stagnation and rounds_without_gain(state) >= settings.stagnation:
+        likely = [draft for draft, _ in choose(fresh, state.arms, failures, 40, rng, lessons)]
+        steps = [d for d in wider(ground, likely, rng, 60) if d.signature not in tried]
+        wide = choose(steps, state.arms, failures, settings.plans // 2, rng, lessons)
+    return wide + choose(fresh, state.arms, failures, settings.plans - len(wide), rng, lessons)
+
+
+def rounds_without_gain(state: Lineage) -> int:
+    """Rounds since the last one of this campaign that kept a change."""
+    if state.campaign is None:
+        return 0
+    count = 0
+    for summary in reversed(state.history):
+        if summary.campaign != state.campaign.id or summary.decision == "kept":
+            break
+        count += 1
+    return count
 
 
 def _plan(
@@ -84,29 +131,43 @@ def _plan(
     number: int,
     remembered: str = "",
 ) -> e.Plan:
-    change = dict(draft.change)
-    if draft.operator == "compose":
-        change["name"] = f"{change['name']}_{number}" if not change["name"][-1:].isdigit() else change["name"]
-    worst = max(failures, key=lambda cluster: cluster.share, default=None)
-    seen = (
-        f"{worst.count} failed episodes of kind {worst.kind}: {worst.note}" if worst else "no failures seen"
-    )
+    pointed = [cluster for cluster in failures if not {*HINTS.get(cluster.kind, ())}.isdisjoint(draft.arms)]
+    cause = max(pointed or failures, key=lambda cluster: cluster.share, default=None)
+    seen = f"{cause.count} episodes failed so: {cause.note}" if cause else "no failures seen"
+    likely = [task for task in weak if any(task in cluster.tasks for cluster in pointed)]
     return e.Plan(
         surface=draft.surface,  # type: ignore[arg-type]  # operators name surfaces of the contract only
         operator=draft.operator,
         arm=draft.arms[0],
         ingredients=draft.arms[1:],
-        change=change,
+        change=_numbered(draft.operator, draft.change, number),
         title=draft.title,
         evidence="; ".join(part for part in (seen, remembered) if part),
-        root_cause=worst.kind if worst else "unknown",
+        root_cause=cause.kind if cause else "unknown",
         risks=_RISKS.get(draft.operator, "none foreseen"),
-        prediction=e.Prediction(effect=round(effect, 4), flips=tuple(weak[:6])),
+        prediction=e.Prediction(effect=round(effect, 4), flips=tuple((likely or weak)[:6])),
     )
+
+
+def _numbered(operator: str, change: Mapping[str, Any], number: int | str) -> dict[str, Any]:
+    """The change with the candidate's number in the names of its new rules: so that no two are called the same."""
+    if operator == "several":
+        parts = [
+            {**part, "change": _numbered(part["operator"], part["change"], f"{number}_{at}")}
+            for at, part in enumerate(change["parts"])
+        ]
+        return {**change, "parts": parts}
+    if operator == "compose" and not change["name"][-1:].isdigit():
+        return {**change, "name": f"{change['name']}_{number}"}
+    return dict(change)
 
 
 _RISKS = {
     "perturb": "a parameter that suits these tasks may not suit others",
     "compose": "the rule may fire where it does harm, and costs tokens wherever it speaks",
     "drop": "the rule may have paid on tasks that are not measured here",
+    "write": "the model may take it too seriously; every call reads it, and pays for it",
+    "erase": "the text may have paid on tasks that are not measured here",
+    "mutate": "the code may now do otherwise where these tasks do not lead",
+    "several": "if it helps, one of its parts may still be ballast",
 }

@@ -84,7 +84,9 @@ def assemble(
         tests=tests,
         budget=merge_budget(budget, described.budget, task=task_id, shown=shown),
     )
-    spec = tests if graders is None else _hidden_spec(described, tests, files, laid, task=task_id, shown=shown)
+    spec = (
+        tests if graders is None else _hidden_spec(described, tests, files, laid, task=task_id, shown=shown)
+    )
     return _identified(task, laid, spec)
 
 
@@ -169,9 +171,7 @@ def _solution_files(
         return found
     paths = tuple(dict.fromkeys(check_relative(path, task=task, shown=shown) for path in named))
     if not paths:
-        raise InvalidFileError(
-            "`solution_files` is empty; leave it out to mean all", task=task, path=shown
-        )
+        raise InvalidFileError("`solution_files` is empty; leave it out to mean all", task=task, path=shown)
     for path in paths:
         if path not in files:
             raise MissingFileError(

@@ -48,7 +48,9 @@ def _task(
     files = dict(program)
     for mistake in variant.mistake:
         if mistake.path not in files:
-            message = f"the program has no file {mistake.path!r}; its files: {', '.join(sorted(files)) or 'none'}"
+            message = (
+                f"the program has no file {mistake.path!r}; its files: {', '.join(sorted(files)) or 'none'}"
+            )
             raise InvalidFileError(message, task=task_id, path=PACKAGE)
         times = files[mistake.path].count(mistake.right)
         if not mistake.right or times != 1:

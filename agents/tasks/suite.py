@@ -53,7 +53,9 @@ def load_suite(name_or_dir: str | Path, *, command: Sequence[str] | None = None)
         return _load_directory(directory)
     if (directory / DESCRIPTION).exists():
         return _gather(directory.resolve().name, [load_task(directory)])
-    if any(any(directory.glob(f"{below}*/{name}")) for below in ("", "tasks/") for name in (DESCRIPTION, PACKAGE)):
+    if any(
+        any(directory.glob(f"{below}*/{name}")) for below in ("", "tasks/") for name in (DESCRIPTION, PACKAGE)
+    ):
         return _load_directory(directory)
     task = load_bare(directory, command)
     return _gather(task.task.id, [task])
@@ -68,6 +70,12 @@ def split_packages(packages: Iterable[str], practice: float) -> tuple[tuple[str,
     ranked = sorted(set(packages), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     count = max(1, math.floor(practice * len(ranked) + 0.5))
     return tuple(ranked[:count]), tuple(ranked[count:])
+
+
+def suite_digest(name: str, practice: Sequence[GradedTask], sealed: Sequence[GradedTask]) -> str:
+    """SHA-256, in hex, over a suite's name and both its parts."""
+    parts = [name, *([[graded.task.id, graded.digest] for graded in side] for side in (practice, sealed))]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
 def _built_in() -> Path:
@@ -131,10 +139,9 @@ def _gather(
     learned, _ = split_packages((graded.task.package for graded in ordered), share)
     practice = tuple(graded for graded in ordered if graded.task.package in learned)
     sealed = tuple(graded for graded in ordered if graded.task.package not in learned)
-    parts = [name, *([[graded.task.id, graded.digest] for graded in side] for side in (practice, sealed))]
     return Suite(
         name=name,
-        digest=hashlib.sha256(msgspec.json.encode(parts)).hexdigest(),
+        digest=suite_digest(name, practice, sealed),
         practice=practice,
         sealed=sealed,
         faulty=tuple(faulty),

@@ -42,13 +42,14 @@ from contracts.events.release import HarnessReleased, ReleaseDue, ReleaseRefused
 from contracts.events.round import (
     FailureCluster,
     FailuresAnalyzed,
+    Fix,
     LessonRecorded,
     NullArmMeasured,
     RoundClosed,
     RoundOpened,
     TasksExecuted,
 )
-from contracts.events.task import TaskFailed, TaskSolved, TaskSubmitted
+from contracts.events.task import TaskCollected, TaskDismissed, TaskFailed, TaskSolved, TaskSubmitted
 
 __all__ = [
     "EVENTS",
@@ -73,6 +74,7 @@ __all__ = [
     "Event",
     "FailureCluster",
     "FailuresAnalyzed",
+    "Fix",
     "HarnessReleased",
     "HarnessSeeded",
     "HeadReset",
@@ -86,6 +88,8 @@ __all__ = [
     "RoundClosed",
     "RoundOpened",
     "SealedQueried",
+    "TaskCollected",
+    "TaskDismissed",
     "TaskFailed",
     "TaskSolved",
     "TaskSubmitted",
@@ -127,6 +131,8 @@ EVENTS: dict[str, type[Event]] = {
         RoundClosed,
         RoundOpened,
         SealedQueried,
+        TaskCollected,
+        TaskDismissed,
         TaskFailed,
         TaskSolved,
         TaskSubmitted,

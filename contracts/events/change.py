@@ -62,6 +62,8 @@ class ChangeProposed(Event):
     tree: str
     patch: str
     """Unified diff from the parent."""
+    growth: int = 0
+    """By how much it is more complex than its parent, see `contracts.harness.departure`."""
 
 
 class ChangeRejected(Event):
@@ -96,6 +98,8 @@ class CandidatesRaced(Event):
     on every probe: whatever they change, it does not show."""
     probes: tuple[str, ...] = ()
     """The probes, as `task seed`."""
+    probed: dict[str, float] = {}
+    """Number of a candidate → its mean difference on the probes: the best of them got the places in the race."""
     best: int = -1
     """Number of the candidate that goes on; -1: none."""
     reason: str = ""

@@ -30,6 +30,17 @@ class TasksExecuted(Event):
     reason: str = ""
 
 
+class Fix(Record):
+    """A kind of edit that made failing tests pass, in solved and unsolved episodes alike."""
+
+    kind: str
+    """What was changed, in plain words: `comparison`, `operator` …"""
+    count: int
+    """Edits of this kind that helped."""
+    tried: int
+    """Edits of this kind that were tried."""
+
+
 class FailureCluster(Record):
     """Failed episodes that failed in the same way."""
 
@@ -37,7 +48,7 @@ class FailureCluster(Record):
     """A word of the taxonomy, see the glossary."""
     count: int
     share: float
-    """Of all failed episodes."""
+    """Of all failed episodes. An episode can fail in several ways at once."""
     tasks: tuple[str, ...]
     example: str = ""
     """Blob of one transcript (zlib, JSON lines)."""
@@ -51,6 +62,10 @@ class FailuresAnalyzed(Event):
     round: int
     failures: tuple[FailureCluster, ...]
     summary: str
+    fixes: tuple[Fix, ...] = ()
+    """What mended tests in these episodes, the most frequent first."""
+    places: dict[str, tuple[str, ...]] = {}
+    """Task → lines (`path:line`) at which an edit made failing tests pass."""
 
 
 class LessonRecorded(Event):

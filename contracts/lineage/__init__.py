@@ -3,11 +3,13 @@
 from contracts.lineage.evolve import evolve, fold
 from contracts.lineage.state import (
     ARCHIVE,
+    PLACES,
     Approval,
     Arm,
     Branch,
     Campaign,
     Candidate,
+    Fixes,
     Lineage,
     Release,
     Round,
@@ -18,11 +20,13 @@ from contracts.lineage.state import (
 
 __all__ = [
     "ARCHIVE",
+    "PLACES",
     "Approval",
     "Arm",
     "Branch",
     "Campaign",
     "Candidate",
+    "Fixes",
     "Lineage",
     "Release",
     "Round",

@@ -9,11 +9,13 @@ from contracts.envelope import GENESIS, Envelope
 from contracts.lineage.state import (
     ARCHIVE,
     HISTORY,
+    PLACES,
     Approval,
     Arm,
     Branch,
     Campaign,
     Candidate,
+    Fixes,
     Lineage,
     Release,
     Round,
@@ -172,6 +174,13 @@ def _(event: e.TasksExecuted, state: Lineage, _envelope: Envelope) -> Lineage:
 
 @evolve.register
 def _(event: e.FailuresAnalyzed, state: Lineage, _envelope: Envelope) -> Lineage:
+    fixes, places = dict(state.fixes), dict(state.places)
+    for fix in event.fixes:
+        known = fixes.get(fix.kind, Fixes())
+        fixes[fix.kind] = Fixes(tried=known.tried + fix.tried, helped=known.helped + fix.count)
+    for task, found in event.places.items():
+        places[task] = tuple(dict.fromkeys((*places.get(task, ()), *found)))[:PLACES]
+    state = msgspec.structs.replace(state, fixes=fixes, places=places)
     return _replace_round(state, failures=event.failures)
 
 
@@ -190,7 +199,10 @@ def _(event: e.ChangeProposed, state: Lineage, _envelope: Envelope) -> Lineage:
     if round_ is None:
         return state
     return _replace_round(
-        state, candidates=_candidates(round_, event.candidate, status="proposed", tree=event.tree)
+        state,
+        candidates=_candidates(
+            round_, event.candidate, status="proposed", tree=event.tree, growth=event.growth
+        ),
     )
 
 
@@ -244,7 +256,7 @@ def _(event: e.ChangeConfirmed, state: Lineage, _envelope: Envelope) -> Lineage:
         for task, ours, theirs in zip(tasks, event.incumbent.scores, event.challenger.scores, strict=True)
         if theirs and sum(theirs) - sum(ours) > 0.05 * len(theirs)
     )
-    state = _credit(state, candidate.plan, confirmed=1)
+    state = _credit(state, candidate.plan, confirmed=1, confirmed_effect=event.verdict.effect)
     return _replace_round(state, verdict=event.verdict, flips=flips, spent=event.spent)
 
 

@@ -12,6 +12,8 @@ from contracts.settings import CampaignSettings, Spent, SuiteManifest
 
 HISTORY = 64
 """How many closed rounds, and lessons, the state remembers; the ledger remembers all."""
+PLACES = 6
+"""How many places of a task the state remembers."""
 ARCHIVE = 64
 """How many raced candidates the state remembers for grafts and repeats."""
 
@@ -23,6 +25,8 @@ class Candidate(Record):
     plan: e.Plan
     status: Literal["planned", "proposed", "rejected", "inert"] = "planned"
     tree: str = ""
+    growth: int = 0
+    """By how much it is more complex than the incumbent."""
     effect: float | None = None
     """Mean difference in the race."""
 
@@ -94,6 +98,8 @@ class Arm(Record):
     effect: float = 0.0
     """Sum of the differences seen in races."""
     confirmed: int = 0
+    confirmed_effect: float = 0.0
+    """Sum of the differences seen in confirmations, on fresh seeds."""
     kept: int = 0
     credit: float = 0.0
     """Sum of the credit that its predictions earned."""
@@ -107,6 +113,13 @@ class Branch(Record):
     tree: str
     plan: e.Plan
     effect: float
+
+
+class Fixes(Record):
+    """How often a kind of edit was tried on practice tasks, and how often it made failing tests pass."""
+
+    tried: int = 0
+    helped: int = 0
 
 
 class Version(Record):
@@ -169,6 +182,10 @@ class Lineage(Record):
     archive: tuple[Branch, ...] = ()
     lessons: tuple[str, ...] = ()
     """Blobs of the campaign memory, one a round, over all campaigns: the latest ones."""
+    fixes: dict[str, Fixes] = {}
+    """By kind of edit."""
+    places: dict[str, tuple[str, ...]] = {}
+    """Task → lines (`path:line`) at which some episode's edit made failing tests pass: up to `PLACES` a task."""
     releases: int = 0
     """Release checks so far."""
     released: str = ""

@@ -85,6 +85,8 @@ class Report(Record):
     after: str
     diff: str
     unknown: int = 0
+    collected: int = 0
+    """Practice tasks that were collected from failed submissions."""
 
     @property
     def kept(self) -> tuple[RoundLine, ...]:
@@ -131,6 +133,7 @@ def build(archive: Archive, history: History, campaign: str = "") -> Report:
         after=after,
         diff=tree_diff(archive, before, after) if before and after and before != after else "",
         unknown=len(history.unknown),
+        collected=len(told.suite.collected),
     )
 
 

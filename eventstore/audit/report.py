@@ -233,9 +233,10 @@ def _diff_block(report: Report) -> list[str]:
 
 
 def _origin(report: Report) -> list[str]:
+    collected = f" ({report.collected} of them collected)" if report.collected else ""
     lines = [
         (
-            f"- Suite {cell(report.suite)}: {count(report.practice, 'practice task')}, "
+            f"- Suite {cell(report.suite)}: {count(report.practice, 'practice task')}{collected}, "
             f"{count(report.sealed, 'sealed task')}. Model {cell(report.model)}, fingerprint "
             f"`{cell(report.fingerprint[:16])}`."
         )

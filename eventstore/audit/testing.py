@@ -15,6 +15,7 @@ from contracts import gate
 from contracts.duties import approval_needed, null_due, release_due
 from contracts.envelope import Envelope, seal
 from contracts.gate import ArmScores, GateSettings, Verdict
+from contracts.harness import departure
 from contracts.ledger import BlobStore, EventStore
 from contracts.lineage import Campaign, Candidate, Lineage, Round, fold, state_hash
 from contracts.settings import CampaignSettings, Spent, SuiteManifest, TaskRef
@@ -98,6 +99,7 @@ async def synthetic_campaign(
     sealed: int = 12,
     mishaps: bool = True,
     finish: bool = True,
+    ablate: bool = False,
 ) -> Lineage:
     """Append a campaign to a lineage (and seed the lineage if it is new); returns the state that it led to.
 
@@ -111,10 +113,12 @@ async def synthetic_campaign(
         sealed: sealed tasks, in clusters of two; 0 for none.
         mishaps: whether candidates are rejected, stages fail and the head is reset now and then.
         finish: False leaves the campaign in the middle of its last round.
+        ablate: whether a candidate of every round takes back what an earlier one brought, where there is any.
     """
     settings = settings or CampaignSettings(gate=GATE, null_every=3, release_seeds=5)
     settings = msgspec.structs.replace(settings, rounds=rounds, seed=seed)
     author = _Author(store, f"lineage/{name}", random.Random(seed), mishaps=mishaps)  # noqa: S311
+    author.ablate = ablate
     await author.catch_up()
     await author.begin(settings, tasks, sealed)
     for number in range(1, rounds + 1):
@@ -132,6 +136,7 @@ class _Author:
         self.stream = stream
         self.rng = rng
         self.mishaps = mishaps
+        self.ablate = False
         self.state = Lineage()
         self.quality: dict[str, float] = {}
         """Harness → how much better than the seed it is."""
@@ -338,8 +343,14 @@ class _Author:
 
     async def proposed(self, planned: e.ChangePlanned) -> e.ChangeProposed:
         files = await get_tree(self.store, planned.parent)
+        seed = await get_tree(self.store, self.state.seed_tree)
+        before = departure(files, seed)
         mark = f"{self.campaign.id}, round {planned.round}, candidate {planned.candidate}"
-        if planned.plan.surface == "decoding":
+        brought = [path for path in sorted(files) if files[path] != seed.get(path)]
+        if self.ablate and planned.candidate == 0 and brought:
+            files.pop(brought[0])
+            files |= {path: seed[path] for path in brought[:1] if path in seed}
+        elif planned.plan.surface == "decoding":
             temperature = f"temperature = {self.rng.uniform(0.2, 1.2):.3f}  # {mark}"
             lines = files["harness.toml"].decode().split("\n")
             files["harness.toml"] = "\n".join([lines[0], temperature, *lines[2:]]).encode()
@@ -349,7 +360,7 @@ class _Author:
         else:
             files["prompts/system.md"] += f"Make the smallest edit that helps ({mark}).\n".encode()
         tree = await put_tree(self.store, files)
-        lift = self.rng.choice((-0.15, 0.0, 0.05, 0.15, 0.3))
+        lift = 0.0 if departure(files, seed) < before else self.rng.choice((-0.15, 0.0, 0.05, 0.15, 0.3))
         self.quality[tree] = self.quality.get(planned.parent, 0.0) + lift
         return e.ChangeProposed(
             campaign=planned.campaign,
@@ -358,6 +369,7 @@ class _Author:
             parent=planned.parent,
             tree=tree,
             patch=await diff_trees(self.store, planned.parent, tree),
+            growth=departure(files, seed) - before,
         )
 
     async def race(self) -> None:
@@ -377,7 +389,9 @@ class _Author:
             await self.say("evaluator", "race", failed)
             return
         arms = [self.arm(c.tree, campaign.suite.practice, round_.seeds) for c in proposed]
-        outcome = gate.race(self.stage, arms, packages(campaign.suite.practice), campaign.settings.gate)
+        growth = [c.growth for c in proposed]
+        clusters = packages(campaign.suite.practice)
+        outcome = gate.race(self.stage, arms, clusters, campaign.settings.gate, growth)
         raced = e.CandidatesRaced(
             campaign=campaign.id,
             round=round_.number,
@@ -407,6 +421,7 @@ class _Author:
             settings,
             key=gate.verdict_key(campaign.id, round_.number, best.tree),
             protected=protected,
+            growth=best.growth,
         )
         confirmed = e.ChangeConfirmed(
             campaign=campaign.id,

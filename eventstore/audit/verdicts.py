@@ -57,7 +57,10 @@ def _(event: e.CandidatesRaced, state: Lineage) -> str | None:
     if event.seeds != round_.seeds:
         return "the race used other seeds than the round's first stage"
     arms = [scores.arm for scores in event.candidates]
-    outcome = gate.race(event.incumbent, arms, packages(campaign.suite.practice), campaign.settings.gate)
+    growth = [known[scores.candidate].growth for scores in event.candidates]
+    outcome = gate.race(
+        event.incumbent, arms, packages(campaign.suite.practice), campaign.settings.gate, growth
+    )
     best = event.candidates[outcome.best].candidate if outcome.best is not None else -1
     if not event.reason.startswith(outcome.reason):  # it may go on with what is no part of the rule
         return _differ("race's reason", event.reason, outcome.reason)
@@ -86,6 +89,7 @@ def _(event: e.ChangeConfirmed, state: Lineage) -> str | None:
         settings,
         key=gate.verdict_key(campaign.id, round_.number, best.tree),
         protected=event.protected,
+        growth=best.growth,
     )
     return _differ_in_fields("verdict", event.verdict, verdict)
 

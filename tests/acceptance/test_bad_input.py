@@ -107,7 +107,7 @@ def test_bad_budget(tmp_path: Path, budget: str) -> None:
 
 COMMANDS = (
     ("log",), ("verify",), ("replay", "--check"), ("status",), ("report",), ("approve", "x"),
-    ("revert", "v0", "--reason", "r"),
+    ("revert", "v0", "--reason", "r"), ("collect",), ("collect", "--all"),
 )  # fmt: skip
 
 

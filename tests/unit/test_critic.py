@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.critic.lesson import Scored, score_predictions, write_lesson
+from agents.critic.story import Attempt, Story
 from agents.critic.taxonomy import KINDS, classify, clusters
 from contracts import events as e
 from contracts.gate import Verdict
@@ -80,57 +81,178 @@ def page(round_: Round, *, state: Lineage | None = None, before: tuple[str, ...]
 # The taxonomy
 
 
+EMPTY = Story((), frozenset(), {})
+
+
+def attempt(line: int = 1, *, fixed: str = "", broken: str = "", **fields: Any) -> Attempt:
+    told: dict[str, Any] = {
+        "path": "a.py",
+        "old": "x = 1",
+        "new": f"x = {line + 1}",
+        "tested": True,
+        **fields,
+    }
+    return Attempt(line=line, fixed=frozenset(fixed.split()), broken=frozenset(broken.split()), **told)
+
+
+def story(*attempts: Attempt, **files: str) -> Story:
+    return Story(attempts, frozenset(), {f"{name}.py": text for name, text in files.items()})
+
+
+TRIED: dict[str, Any] = {"attempts": 8.0, "useless": 8.0}
+ELSEWHERE = attempt(9)
+
+
 @pytest.mark.parametrize(
-    ("found", "kind"),
+    ("kinds", "found", "told", "known"),
     [
-        (result(visible=True, attempts=3), "overfitted"),
-        (result(), "no_attempt"),
-        (result("unchanged", attempts=0.0, spent_all=1.0), "no_attempt"),
-        (result("partly", attempts=8, helped=1, useless=7), "fixed_some"),
-        (result("partly", attempts=8, helped=3, repeats=2), "fixed_some"),
-        (result("partly", attempts=8, helped=1, repeats=6), "repeated_itself"),
-        (result(attempts=8, repeats=2), "repeated_itself"),
-        (result(attempts=8, off_trace=8), "off_the_trace"),
-        (result(attempts=8, off_trace=3), "off_the_trace"),
-        (result("broke", attempts=8, broke=8), "broke_a_test"),
-        (result("broke", attempts=8, broke=4, off_trace=2), "broke_a_test"),
-        (result(attempts=8, useless=8, spent_all=1.0), "spent_all"),
-        (result(attempts=8, repeats=1, off_trace=1, broke=1, spent_all=1.0), "spent_all"),
-        (result(attempts=8, useless=8), "gave_up"),
+        ("overfitted", result(visible=True, attempts=3), EMPTY, ()),
+        ("overfitted", result(visible=True), EMPTY, ()),
+        ("no_attempt", result(), EMPTY, ()),
+        ("no_attempt", result("unchanged", attempts=0.0, spent_all=1.0), EMPTY, ("a.py:1",)),
+        ("gave_up", result(**TRIED), EMPTY, ()),
+        ("spent_all", result(**TRIED, spent_all=1.0), EMPTY, ()),
+        # What became of an edit that mended something
+        ("lost_a_fix gave_up", result(**TRIED), story(attempt(1, fixed="t")), ()),
+        ("lost_a_fix gave_up", result(**TRIED), story(attempt(1, fixed="t"), a="x = 7\n"), ()),
+        ("fixed_some gave_up", result(**TRIED), story(attempt(1, fixed="t"), a="x = 2\n"), ()),
+        ("one_of_several gave_up", result(**TRIED), story(attempt(1, fixed="t"), a="x = 2\nx = 1\n"), ()),
+        (
+            "one_of_several gave_up",
+            result(**TRIED),
+            story(attempt(1, fixed="t"), a="x = 2\n", b="x = 1\n"),
+            (),
+        ),
+        (
+            "lost_a_fix fixed_some gave_up",
+            result(**TRIED),
+            story(attempt(1, fixed="t"), attempt(5, fixed="u"), a="x = 2\n"),
+            (),
+        ),
+        (  # the same place twice is one mended place, and it stands
+            "fixed_some gave_up",
+            result(**TRIED),
+            story(attempt(1, fixed="t"), attempt(1, fixed="t"), a="x = 2\n"),
+            (),
+        ),
+        (  # however often one of two places was mended, the other is lost
+            "lost_a_fix fixed_some gave_up",
+            result(**TRIED),
+            story(attempt(1, fixed="t"), attempt(1, fixed="t"), attempt(5, fixed="u"), a="x = 2\n"),
+            (),
+        ),
+        ("gave_up", result(**TRIED), story(attempt(1, fixed="t", broken="u"), a="x = 2\n"), ()),
+        # Where the edits were
+        ("never_reached gave_up", result(**TRIED), story(ELSEWHERE), ("a.py:1", "a.py:2")),
+        ("never_reached gave_up", result(**TRIED), story(attempt(1, path="b.py")), ("a.py:1",)),
+        ("reached_in_vain gave_up", result(**TRIED), story(ELSEWHERE, attempt(2)), ("a.py:1", "a.py:2")),
+        ("fixed_some gave_up", result(**TRIED), story(attempt(1, fixed="t"), a="x = 2"), ("a.py:9",)),
+        ("never_reached gave_up", result(**TRIED, off_trace=8), story(ELSEWHERE), ("a.py:1",)),
+        ("off_the_trace gave_up", result(**TRIED, off_trace=8), story(ELSEWHERE), ()),
+        ("off_the_trace gave_up", result(**TRIED, off_trace=4), story(ELSEWHERE), ()),
+        ("gave_up", result(**TRIED, off_trace=3), story(ELSEWHERE), ()),
+        # Habits
+        ("repeated_itself gave_up", result(**TRIED, repeats=2), EMPTY, ()),
+        ("gave_up", result(**TRIED, repeats=1), EMPTY, ()),
+        ("broke_a_test gave_up", result("broke", attempts=8, broke=2, useless=6), EMPTY, ()),
+        ("gave_up", result("broke", attempts=8, broke=1, helped=1, useless=6), EMPTY, ()),
+        (
+            "lost_a_fix repeated_itself broke_a_test spent_all",
+            result("broke", attempts=8, broke=4, repeats=6, off_trace=8, spent_all=1.0),
+            story(attempt(1, fixed="t")),
+            ("a.py:1",),
+        ),
     ],
 )
-def test_what_the_host_saw_decides_the_kind(found: EpisodeResult, kind: str) -> None:
-    assert classify(found) == kind
+def test_the_transcript_and_what_the_host_saw_decide_the_kinds(
+    kinds: str, found: EpisodeResult, told: Story, known: tuple[str, ...]
+) -> None:
+    assert classify(found, told, known) == tuple(kinds.split())
 
 
 @pytest.mark.parametrize("outcome", FAULTS)
 def test_a_fault_of_the_harness_comes_before_everything(outcome: Outcome) -> None:
-    assert classify(result(outcome, visible=True, attempts=8, repeats=8)) == "harness_fault"
+    told = story(attempt(1, fixed="t"))
+    assert classify(result(outcome, visible=True, attempts=8, repeats=8), told) == ("harness_fault",)
+
+
+def test_an_edit_that_takes_lines_out_can_last_too() -> None:
+    gone = attempt(2, old="b()", new="", fixed="t")
+    assert classify(result(**TRIED), story(gone, a="a()\nc()\n")) == ("fixed_some", "gave_up")
+    assert classify(result(**TRIED), story(gone, a="a()\nb()\nc()\n")) == ("lost_a_fix", "gave_up")
+    assert classify(result(**TRIED), story(gone)) == ("lost_a_fix", "gave_up")
+
+
+def test_an_edit_lasts_only_where_its_whole_lines_stand() -> None:
+    short = attempt(1, old="return a - b", new="return a", fixed="t")
+    assert classify(result(**TRIED), story(short, a="return a - b\n"))[0] == "lost_a_fix"
+    assert classify(result(**TRIED), story(short, a="  return a\n"))[0] == "fixed_some"
 
 
 counts = st.integers(0, 30).map(float)
+attempts = st.builds(
+    attempt,
+    st.integers(1, 4),
+    fixed=st.sampled_from(["", "t", "t u"]),
+    broken=st.sampled_from(["", "v"]),
+    tested=st.booleans(),
+)
 
 
 @given(
-    st.sampled_from(["unsolved", "partly", "broke", *FAULTS]), st.booleans(), counts, counts, counts, counts
+    st.sampled_from(["unsolved", "partly", "broke", *FAULTS]),
+    st.booleans(),
+    st.fixed_dictionaries(dict.fromkeys(("attempts", "repeats", "off_trace", "broke", "helped"), counts)),
+    st.lists(attempts, max_size=5),
+    st.sampled_from([{}, {"a": "x = 2\nx = 1\n"}]),
+    st.sets(st.sampled_from(["a.py:1", "a.py:2"])),
 )
-def test_every_failure_has_a_word_that_is_explained(
-    outcome: Outcome, visible: bool, attempts: float, repeats: float, off: float, broke: float
+def test_every_failure_has_words_that_are_explained_and_do_not_contradict_each_other(
+    outcome: Outcome,
+    visible: bool,
+    signs: dict[str, Any],
+    tried: list[Attempt],
+    files: dict[str, str],
+    known: set[str],
 ) -> None:
-    signs: dict[str, Any] = {"attempts": attempts, "repeats": repeats, "off_trace": off, "broke": broke}
-    assert classify(result(outcome, visible=visible, **signs)) in KINDS
+    kinds = classify(result(outcome, visible=visible, **signs), story(*tried, **files), known)
+    assert kinds
+    assert list(kinds) == [kind for kind in KINDS if kind in kinds]
+    alone = {"harness_fault", "overfitted", "no_attempt"} & set(kinds)
+    assert (len(kinds) == 1) if alone else (len({"spent_all", "gave_up"} & set(kinds)) == 1)
+    assert len({"never_reached", "reached_in_vain", "off_the_trace"} & set(kinds)) <= 1
+    assert len({"one_of_several", "fixed_some"} & set(kinds)) <= 1
+    assert not ({"never_reached", "reached_in_vain"} & set(kinds) and not known)
 
 
 def test_failures_are_gathered_by_kind_the_most_frequent_first() -> None:
     results = [result(job="a"), result("solved", job="b"), result("cpu", job="c"), result(job="d")]
-    found = clusters(results)
+    stories = {one.job: EMPTY for one in results}
+    found = clusters(results, stories, {})
     assert [(kind, [r.job for r in group]) for kind, group in found.items()] == [
         ("no_attempt", ["a", "d"]),
         ("harness_fault", ["c"]),
     ]
     tied = [result(job="a"), result("cpu", job="b")]
-    assert list(clusters(tied)) == list(clusters(tied[::-1])) == ["harness_fault", "no_attempt"]
-    assert clusters([result("solved")]) == clusters([]) == {}
+    assert (
+        list(clusters(tied, stories, {}))
+        == list(clusters(tied[::-1], stories, {}))
+        == ["harness_fault", "no_attempt"]
+    )
+    assert clusters([result("solved")], {}, {}) == clusters([], {}, {}) == {}
+
+
+def test_an_episode_stands_with_every_way_in_which_it_failed_by_the_places_of_its_task() -> None:
+    results = [result(job=job, attempts=8.0, repeats=4.0) for job in "ab"]
+    stories = {"a": story(attempt(1)), "b": story(attempt(2))}
+    known = {"task-a": {"a.py:1"}, "task-b": {"a.py:1"}}
+    found = clusters(results, stories, known)
+    assert {kind: [r.job for r in group] for kind, group in found.items()} == {
+        "gave_up": ["a", "b"],
+        "repeated_itself": ["a", "b"],
+        "never_reached": ["b"],
+        "reached_in_vain": ["a"],
+    }
 
 
 # Predictions

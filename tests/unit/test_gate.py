@@ -268,6 +268,132 @@ def test_a_stricter_preset_keeps_a_part_of_what_the_default_keeps() -> None:
             assert confirm(old, new, NAMES, QUICK, key=f"{i}").decision == "keep"
 
 
+# Simpler ones
+
+
+def shifted(effect: float, growth: int, rule: GateSettings = QUICK, old: float = 0.4) -> Verdict:
+    return confirm(flat(old), flat(old + effect), NAMES, rule, key="k", growth=growth)
+
+
+def test_only_what_is_simpler_may_be_worse() -> None:
+    assert [QUICK.margin(growth) for growth in (-9, -1, 0, 1)] == [0.01, 0.01, 0.0, 0.0]
+    with pytest.raises(ValueError, match="counts as equal"):
+        GateSettings(equivalence=1.0)
+    with pytest.raises(ValueError, match="counts as equal"):
+        GateSettings(equivalence=-0.01)
+
+
+@pytest.mark.parametrize("effect", [0.0, -0.005, -0.0099, 0.002, 0.1])
+def test_of_two_equal_harnesses_the_simpler_is_kept(effect: float) -> None:
+    verdict = shifted(effect, -3)
+    assert (verdict.decision, verdict.p) == ("keep", 2**-14)
+    assert verdict.effect == pytest.approx(effect)
+    assert verdict.reason.endswith("over 14 clusters; simpler by 3, may be worse by 0.01.")
+    for growth in (0, 3):
+        assert shifted(effect, growth).decision == ("keep" if effect == 0.1 else "revert")
+
+
+@pytest.mark.parametrize("effect", [-0.01, -0.02, -0.4])
+def test_a_simpler_harness_that_is_worse_by_the_margin_or_more_is_reverted(effect: float) -> None:
+    verdict = shifted(effect, -300)
+    assert (verdict.decision, verdict.p) == ("revert", 1.0)
+    assert "the evidence is too weak" in verdict.reason
+    assert "below the minimum" not in verdict.reason
+
+
+def test_without_a_margin_a_simpler_harness_has_to_be_better_too() -> None:
+    strict = msgspec.structs.replace(QUICK, equivalence=0.0)
+    assert shifted(0.0, -3, strict).decision == "revert"
+    assert "below the minimum" in shifted(0.004, -3, strict).reason
+    assert shifted(0.1, -3, strict).decision == "keep"
+
+
+def test_being_simpler_buys_neither_cost_nor_harm() -> None:
+    dear = msgspec.structs.replace(flat(0.4), cost=200.0)
+    assert "above the cap" in confirm(flat(0.4), dear, NAMES, QUICK, key="k", growth=-3).reason
+    old, new = np.full((14, 4), 0.2), np.full((14, 4), 0.9)
+    old[:7], new[:7] = 1.0, 0.9
+    protected = protected_tasks(arm(old), QUICK)
+    verdict = confirm(arm(old), arm(new), NAMES, QUICK, key="k", protected=protected, growth=-3)
+    assert (verdict.decision, verdict.effect > 0) == ("revert", True)
+    assert "solved reliably became worse" in verdict.reason
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.1])
+def test_what_is_truly_worse_by_the_margin_is_kept_no_more_often_than_the_level(margin: float) -> None:
+    rng = np.random.default_rng(20_265)
+    rule = msgspec.structs.replace(QUICK, equivalence=margin)
+    verdicts = []
+    for i in range(1500):
+        odds = rng.uniform(0.2, 0.8, 14)
+        old, new = arm(coins(rng, odds, 8)), arm(coins(rng, odds - margin, 8))
+        verdicts.append(confirm(old, new, NAMES, rule, key=f"{i}", growth=-1))
+    assert wilson_upper(keeps(verdicts), 1500) <= rule.alpha + 0.015
+    assert keeps(verdicts) > 0.05 * 1500, "the test is not idle"
+
+
+def test_harnesses_that_are_equal_are_told_to_be_so_the_more_surely_the_wider_the_margin() -> None:
+    rng = np.random.default_rng(20_266)
+    rates = []
+    for margin in (0.0, 0.05, 0.1):
+        rule = msgspec.structs.replace(QUICK, equivalence=margin)
+        odds = rng.uniform(0.2, 0.8, 14)
+        pairs = ((arm(coins(rng, odds, 16)), arm(coins(rng, odds, 16))) for _ in range(120))
+        rates.append(keeps([confirm(old, new, NAMES, rule, key="k", growth=-1) for old, new in pairs]) / 120)
+    assert rates[0] < 0.2 < rates[1] < rates[2]
+    assert rates[2] > 0.7
+
+
+def test_the_race_prefers_the_simpler_of_equals() -> None:
+    field = [msgspec.structs.replace(flat(0.6), tree=f"t{i}", cost=100.0 - i) for i in range(3)]
+    assert race(flat(0.5), field, NAMES, QUICK, (0, -2, -1)).best == 1
+    assert race(flat(0.5), field, NAMES, QUICK, (4, 9, 5)).best == 0
+    assert race(flat(0.5), field, NAMES, QUICK, (1, 1, 1)).best == 2  # then the cheapest
+    assert race(flat(0.5), field, NAMES, QUICK).best == 2
+    better = [*field, flat(0.601)]
+    assert race(flat(0.5), better, NAMES, QUICK, (-9, -9, -9, 99)).best == 3
+
+
+def test_where_nothing_is_ahead_the_best_of_the_simpler_goes_on() -> None:
+    field = [flat(0.5), flat(0.495), flat(0.5), flat(0.3)]
+    outcome = race(flat(0.5), field, NAMES, QUICK, (0, -9, -2, -99))
+    assert (outcome.best, outcome.reason) == (2, "Candidate 3 of 4 is simpler, at +0.0000.")
+    assert (
+        race(flat(0.5), field[1:2], NAMES, QUICK, (-1,)).reason == "Candidate 1 of 1 is simpler, at -0.0050."
+    )
+    assert race(flat(0.5), field, NAMES, QUICK, (0, 0, 1, -99)).best is None  # too much worse
+    assert race(flat(0.5), [flat(0.49)], NAMES, QUICK, (-1,)).best is None  # by as much as the margin
+    dear = msgspec.structs.replace(flat(0.5), cost=1000.0)
+    assert race(flat(0.5), [dear], NAMES, QUICK, (-1,)).best is None
+    ahead = race(flat(0.5), [flat(0.5), flat(0.51)], NAMES, QUICK, (-50, 10))
+    assert (ahead.best, ahead.reason) == (1, "Candidate 2 of 2 leads the incumbent by +0.0100.")
+
+
+@given(st.permutations(range(5)), st.sampled_from([0.5, 0.6]))
+def test_the_winner_among_simpler_ones_does_not_depend_on_their_order(order: list[int], level: float) -> None:
+    growth = (-1, -4, -4, 0, 3)
+    field = [msgspec.structs.replace(flat(level), tree=f"t{i}", cost=90.0 + (i == 1)) for i in range(5)]
+    outcome = race(flat(0.5), [field[i] for i in order], NAMES, QUICK, [growth[i] for i in order])
+    assert outcome.best is not None
+    assert order[outcome.best] == 2
+
+
+def test_a_recorded_verdict_on_a_simpler_harness_is_recomputed() -> None:
+    record = Confirmation(
+        incumbent=flat(0.5),
+        candidate=flat(0.495),
+        clusters=NAMES,
+        protected=(False,) * 14,
+        settings=QUICK,
+        key="k",
+        growth=-2,
+    )
+    read = msgspec.json.decode(msgspec.json.encode(record), type=Confirmation)
+    assert recompute(read).decision == "keep"
+    assert recompute(read) == recompute(record)
+    assert recompute(msgspec.structs.replace(record, growth=2)).decision == "revert"
+
+
 def test_levels_of_all_releases_together_stay_below_the_family_level() -> None:
     assert release_alpha(1) == pytest.approx(0.0304, abs=1e-4)
     assert sum(release_alpha(check) for check in range(1, 10_000)) < 0.05

@@ -15,7 +15,7 @@ from contracts import gate
 from contracts.duties import ROLES, Duty, approval_needed, duties, stop_reason
 from contracts.envelope import GENESIS, Envelope, NewEvent, blob_hash, seal
 from contracts.gate import ArmScores, GateSettings
-from contracts.lineage import ARCHIVE, Campaign, Lineage, Round, fold, state_hash
+from contracts.lineage import ARCHIVE, PLACES, Campaign, Fixes, Lineage, Round, fold, state_hash
 from contracts.settings import CampaignSettings, Limits, Spent, SuiteManifest, TaskRef
 
 FAR = 1e12
@@ -79,6 +79,7 @@ class Driver:
                 hash=envelope.hash,
                 position=envelope.position,
             )
+        assert all(0 < len(set(found)) == len(found) <= PLACES for found in state.places.values())
         campaign = state.campaign
         if campaign is not None:
             limit = campaign.settings.limits.episodes
@@ -233,7 +234,19 @@ class Driver:
         failures = self.chance.choice(((), (cluster,)))
         return [
             e.FailuresAnalyzed(
-                campaign=self.campaign.id, round=self.round.number, failures=failures, summary="so"
+                campaign=self.campaign.id,
+                round=self.round.number,
+                failures=failures,
+                summary="so",
+                fixes=tuple(
+                    e.Fix(kind=kind, count=self.chance.randint(0, 3), tried=self.chance.randint(3, 9))
+                    for kind in self.chance.sample(["operator", "constant", "slice"], 2)
+                ),
+                places={
+                    f"practice-{self.chance.randint(0, 3)}": tuple(
+                        f"a.py:{line}" for line in self.chance.sample(range(1, 12), 3)
+                    )
+                },
             )
         ]
 
@@ -272,7 +285,8 @@ class Driver:
             return [e.ChangeRejected(**common, stage="start", reason="it does not start")]
         self.trees += 1
         tree = blob_hash(f"tree {self.trees}".encode())
-        return [e.ChangeProposed(**common, parent=self.round.tree, tree=tree, patch="a diff")]
+        growth = self.chance.choice((-3, 0, 8))
+        return [e.ChangeProposed(**common, parent=self.round.tree, tree=tree, patch="a diff", growth=growth)]
 
     def _race(self, _: Duty) -> list[e.Event]:
         round_, suite = self.round, self.campaign.suite
@@ -295,7 +309,8 @@ class Driver:
                 )
             ]
         clusters = tuple(task.package for task in suite.practice)
-        outcome = gate.race(incumbent, arms, clusters, self.campaign.settings.gate)
+        growth = [c.growth for c in proposed]
+        outcome = gate.race(incumbent, arms, clusters, self.campaign.settings.gate, growth)
         return [
             e.CandidatesRaced(
                 **common,
@@ -324,7 +339,7 @@ class Driver:
         if complete:
             clusters = tuple(task.package for task in campaign.suite.practice)
             key = gate.verdict_key(campaign.id, round_.number, best.tree)
-            verdict = gate.confirm(*arms, clusters, campaign.settings.gate, key=key)
+            verdict = gate.confirm(*arms, clusters, campaign.settings.gate, key=key, growth=best.growth)
         else:
             arms = ArmScores(tree=round_.tree), ArmScores(tree=best.tree)
             verdict = gate.inconclusive("an executor died")
@@ -515,7 +530,8 @@ def test_a_campaign_comes_to_its_end_whatever_happens_to_it(chance: random.Rando
 
 def test_such_campaigns_hold_every_event_that_a_campaign_can_hold() -> None:
     seen = {envelope.type for seed in range(200) for envelope in lived(random.Random(seed)).envelopes}
-    elsewhere = {"AgentLost", "ModelTrained", "TaskFailed", "TaskSolved", "TaskSubmitted"}
+    tasks = {"TaskCollected", "TaskDismissed", "TaskFailed", "TaskSolved", "TaskSubmitted"}
+    elsewhere = {"AgentLost", "ModelTrained", *tasks}
     assert seen == e.EVENTS.keys() - elsewhere | {"HeadTurned"}
 
 
@@ -728,6 +744,60 @@ def test_the_first_answer_to_an_approval_stands() -> None:
     head = driver.state.head
     driver.step()
     assert (driver.round.decision, driver.state.head) == ("reverted", head)
+
+
+def analyzed(driver: Driver, **found: Any) -> None:
+    driver.operate(e.FailuresAnalyzed(campaign="c1", round=1, failures=(), summary="so", **found))
+
+
+def test_what_mended_tests_is_added_up_by_kind() -> None:
+    driver = begun(CampaignSettings())
+    analyzed(driver, fixes=(e.Fix(kind="operator", count=2, tried=9), e.Fix(kind="slice", count=0, tried=1)))
+    analyzed(driver, fixes=(e.Fix(kind="operator", count=1, tried=4),))
+    assert driver.state.fixes == {"operator": Fixes(tried=13, helped=3), "slice": Fixes(tried=1)}
+
+
+def test_few_places_of_a_task_are_remembered_the_first_for_good() -> None:
+    driver = begun(CampaignSettings())
+    analyzed(driver, places={"a": ("x.py:1", "x.py:2"), "b": ("y.py:7",)})
+    analyzed(driver, places={"a": ("x.py:2", "x.py:3")})
+    assert driver.state.places == {"a": ("x.py:1", "x.py:2", "x.py:3"), "b": ("y.py:7",)}
+    for number in range(40):
+        analyzed(driver, places={"a": tuple(f"x.py:{n}" for n in range(number, number + 20))})
+    assert len(driver.state.places["a"]) == PLACES
+    assert driver.state.places["a"][:3] == ("x.py:1", "x.py:2", "x.py:3")
+
+
+def test_what_an_analysis_tells_outlives_its_campaign() -> None:
+    driver = begun(CampaignSettings(rounds=0))
+    analyzed(driver, fixes=(e.Fix(kind="operator", count=2, tried=9),), places={"a": ("x.py:1",)})
+    known = driver.state.fixes, driver.state.places
+    driver.drive()
+    driver.request("c2", CampaignSettings())
+    assert (driver.state.fixes, driver.state.places) == known
+
+
+def test_a_confirmation_is_booked_apart_from_the_race() -> None:
+    """On every ingredient of the plan: the race's winner looks better than it is."""
+    driver = reached(CampaignSettings(rounds=9), lambda d: d.state.campaign is not None and confirmed(d) >= 3)
+    events = [e.decode(envelope) for envelope in driver.envelopes]
+    sums: dict[str, list[float]] = {}
+    plans = {
+        (event.round, event.candidate): event.plan for event in events if isinstance(event, e.ChangePlanned)
+    }
+    for event in events:
+        if isinstance(event, e.ChangeConfirmed) and event.complete:
+            for arm in plans[event.round, event.candidate].arms:
+                sums.setdefault(arm, []).append(event.verdict.effect)
+    for name, effects in sums.items():
+        arm_ = driver.state.arms[name]
+        assert arm_.confirmed == len(effects)
+        assert arm_.confirmed_effect == pytest.approx(sum(effects))
+    assert sum(arm.confirmed for arm in driver.state.arms.values()) == sum(map(len, sums.values()))
+
+
+def confirmed(driver: Driver) -> int:
+    return sum(arm.confirmed for arm in driver.state.arms.values())
 
 
 def sizes(rounds: int) -> Iterator[int]:

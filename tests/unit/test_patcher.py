@@ -17,8 +17,9 @@ from agents.patcher.changes import (
     check_compiles,
     render_rule,
 )
+from agents.planner.draft import RANGES, Ground
 from agents.planner.grammar import MOMENTS
-from agents.planner.operators import RANGES, Ground, compose, drafts, perturb
+from agents.planner.operators import compose, drafts, perturb
 
 HARNESS = Path(__file__).parents[2] / "harness"
 SEED = {
@@ -62,7 +63,8 @@ def test_the_seed_is_well_formed() -> None:
 def test_every_draft_of_the_planner_applies_and_compiles(seed: int) -> None:
     rng = random.Random(seed)
     for draft in (perturb(GROUND, rng), compose(GROUND, rng)):
-        assert draft is not None
+        if draft is None:  # the parameter would have stayed
+            continue
         tree = apply_change(draft.operator, draft.change, SEED)
         check_compiles(tree)
         assert comments(tree) == comments(SEED)
@@ -220,12 +222,63 @@ def test_a_name_that_is_a_path_or_worse_is_refused(name: str, operator: str) -> 
         ("drop", {}, "lacks or garbles"),
         ("drop", {"name": "c1_r1_tell_0"}, "the rule c1_r1_tell_0 is not on"),
         ("drop", {"name": None}, "the rule None is not on"),
+        ("write", {}, "lacks or garbles"),
+        ("write", {"path": "prompts/system.md"}, "lacks or garbles"),
+        ("write", {"path": "prompts/system.md", "text": "\n"}, "nothing to write"),
+        ("write", {"path": "prompts/system.md", "text": "You repair small"}, "says this already"),
+        ("write", {"path": "agent.py", "text": "x"}, "'agent.py' is no text that the model reads"),
+        ("write", {"path": "prompts/../agent.md", "text": "x"}, "is no text"),
+        ("write", {"path": "prompts/system.md\n", "text": "x"}, "is no text"),
+        ("write", {"path": "/prompts/system.md", "text": "x"}, "is no text"),
+        ("write", {"path": "skills//SKILL.md", "text": "x"}, "is no text"),
+        ("write", {"path": "skills/x.py", "text": "x"}, "is no text"),
+        ("write", {"path": None, "text": "x"}, "is no text"),
+        ("erase", {"path": "harness.toml", "text": "[rules]"}, "is no text"),
+        ("erase", {"path": "prompts/system.md", "text": ""}, "times, not once"),
+        ("erase", {"path": "prompts/system.md", "text": "You repair small"}, "says this 0 times"),
+        ("erase", {"path": "memory/none.md", "text": "x"}, "says this 0 times"),
+        ("mutate", {"path": "agent.py", "line": 1, "old": "x"}, "stand there 0 times, and not at 1"),
+        ("mutate", {"path": "agent.py", "line": 1}, "lacks or garbles"),
+        ("mutate", {"path": "agent.py", "line": "one", "old": "x", "new": ""}, "lacks or garbles"),
+        ("mutate", {"path": "agent.py", "line": -5, "old": "", "new": "x"}, "times, and not at -5"),
+        ("mutate", {"path": "none.py", "line": 1, "old": "", "new": "x"}, "no Python file none.py"),
+        ("mutate", {"path": "harness.toml", "line": 1, "old": "", "new": "x"}, "no Python file harness.toml"),
+        ("several", {}, "lacks or garbles"),
+        ("several", {"parts": [{"operator": "several", "change": {"parts": []}}]}, "cannot hold several"),
+        ("several", {"parts": [{"operator": "rewrite", "change": {}}]}, "there is no operator 'rewrite'"),
     ],
 )
 def test_a_bad_change_is_refused_in_clear_words(operator: str, change: dict[str, Any], words: str) -> None:
     with pytest.raises(CannotApply) as refused:
         apply_change(operator, change, SEED)
     assert words in str(refused.value)
+
+
+def test_lines_that_have_moved_are_found_where_they_stand_alone() -> None:
+    lines = SEED["agent.py"].decode().split("\n")
+    at = lines.index("            run.settle()")
+    change = {"path": "agent.py", "line": at + 1, "old": lines[at], "new": "            run.close()"}
+    moved = {**SEED, "agent.py": b"\n\n" + SEED["agent.py"]}
+    after = apply_change("mutate", change, moved)["agent.py"].decode().split("\n")
+    assert after[at + 2] == "            run.close()"
+    twice = {**SEED, "agent.py": b"\n" + SEED["agent.py"] + lines[at].encode() + b"\n"}
+    with pytest.raises(CannotApply, match="stand there 2 times"):
+        apply_change("mutate", change, twice)
+    here = {**SEED, "agent.py": SEED["agent.py"] + lines[at].encode() + b"\n"}
+    after = apply_change("mutate", change, here)["agent.py"].decode().split("\n")
+    assert (after[at], after[-2]) == ("            run.close()", lines[at])
+
+
+def test_a_text_is_added_at_the_end_and_a_text_of_which_nothing_is_left_goes() -> None:
+    tree = apply_change("write", {"path": "memory/a-b_1.md", "text": "\nOne.\n\nTwo.\n"}, SEED)
+    assert tree["memory/a-b_1.md"] == b"One.\n\nTwo.\n"
+    bare = {**SEED, "prompts/system.md": b"No line break"}
+    assert apply_change("write", {"path": "prompts/system.md", "text": "x"}, bare)["prompts/system.md"] == (
+        b"No line break\nx\n"
+    )
+    tree = apply_change("erase", {"path": "memory/a-b_1.md", "text": "One."}, tree)
+    assert tree["memory/a-b_1.md"] == b"\nTwo.\n"
+    assert apply_change("erase", {"path": "memory/a-b_1.md", "text": "Two."}, tree) == SEED
 
 
 def test_a_rule_is_not_made_twice() -> None:

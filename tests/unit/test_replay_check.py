@@ -57,10 +57,13 @@ def first(report: CheckReport) -> tuple[int, str]:
     seed=st.integers(0, 10_000),
     approve=st.sampled_from(["never", "keeps"]),
     finish=st.booleans(),
+    ablate=st.booleans(),
 )
-def test_what_was_lived_through_fits(rounds: int, seed: int, approve: Any, finish: bool) -> None:
+def test_what_was_lived_through_fits(
+    rounds: int, seed: int, approve: Any, finish: bool, ablate: bool
+) -> None:
     asked = CampaignSettings(gate=GATE, null_every=2, release_seeds=4, approve=approve)
-    archive = campaign(rounds=rounds, seed=seed, settings=asked, finish=finish)
+    archive = campaign(rounds=rounds, seed=seed, settings=asked, finish=finish, ablate=ablate)
     report = check(archive)
     assert report.ok, report.first
     assert report.events == len(archive.all)
@@ -264,6 +267,45 @@ def test_the_winners_own_seeds_may_not_confirm_it(archive: Snapshot) -> None:
 
     position = positions(archive, e.ChangeConfirmed)[0]
     assert "seeds on which the winner had been chosen" in first(check(forge(archive, position, reuse)))[1]
+
+
+@pytest.fixture(scope="module")
+def simpler() -> Snapshot:
+    """A campaign whose gate keeps simpler candidates that are worse, within a wide margin."""
+    rule = msgspec.structs.replace(GATE, equivalence=0.5)
+    return campaign(rounds=6, seed=2, settings=CampaignSettings(gate=rule), mishaps=False, ablate=True)
+
+
+def kept_for_being_simpler(archive: Snapshot) -> list[int]:
+    found = [e.decode(archive.all[position - 1]) for position in positions(archive, e.ChangeConfirmed)]
+    return [
+        position
+        for position, event in zip(positions(archive, e.ChangeConfirmed), found, strict=True)
+        if isinstance(event, e.ChangeConfirmed)
+        and event.verdict.decision == "keep"
+        and event.verdict.effect < GATE.minimum_effect
+    ]
+
+
+def test_verdicts_on_simpler_candidates_are_recomputed(simpler: Snapshot) -> None:
+    assert kept_for_being_simpler(simpler), "the campaign holds none"
+    assert check(simpler).ok
+
+
+def test_a_candidate_that_was_called_simpler_afterwards_is_found(simpler: Snapshot) -> None:
+    """The growth that the patcher measured decides the race and the verdict; another one does not fit them."""
+    for position in kept_for_being_simpler(simpler):
+        confirmed = e.decode(simpler.all[position - 1])
+        assert isinstance(confirmed, e.ChangeConfirmed)
+        [proposal] = [
+            at
+            for at in positions(simpler, e.ChangeProposed)
+            for event in [e.decode(simpler.all[at - 1])]
+            if isinstance(event, e.ChangeProposed)
+            and (event.round, event.candidate) == (confirmed.round, confirmed.candidate)
+        ]
+        forged = forge(simpler, proposal, lambda event: replaced(event, growth=1), rehash=True)
+        assert proposal < first(check(forged))[0] <= position
 
 
 def test_every_lineage_is_checked() -> None:

@@ -114,7 +114,9 @@ def visible(graded: GradedTask) -> dict[str, str]:
 def solution(task_id: str) -> dict[str, str]:
     """The files that hold a mistake, as they should be."""
     program = TASKS / task_id.rpartition("-")[0] / "program"
-    return {path: (program / path).read_text() for path in sorted({m.path for m in VARIANTS[task_id].mistake})}
+    return {
+        path: (program / path).read_text() for path in sorted({m.path for m in VARIANTS[task_id].mistake})
+    }
 
 
 def mended(task_id: str) -> list[tuple[str, str]]:
@@ -133,7 +135,9 @@ def mended(task_id: str) -> list[tuple[str, str]]:
 def changed_lines(before: str, after: str) -> int:
     """How many lines the smallest edit from one text to another touches."""
     old, new = before.splitlines(), after.splitlines()
-    codes = [c for c in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if c[0] != "equal"]
+    codes = [
+        c for c in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if c[0] != "equal"
+    ]
     return max(codes[-1][2] - codes[0][1], codes[-1][4] - codes[0][3])
 
 
@@ -197,7 +201,11 @@ def test_modules_of_tasks_shadow_nothing() -> None:
 
 def test_kinds_of_mistakes() -> None:
     several = {task_id: v for task_id, v in VARIANTS.items() if len(v.mistake) > 1}
-    pattern = [task_id for task_id, v in several.items() if len({m.path for m in v.mistake}) > 1 and len(v.kinds) == 1]
+    pattern = [
+        task_id
+        for task_id, v in several.items()
+        if len({m.path for m in v.mistake}) > 1 and len(v.kinds) == 1
+    ]
     different = [task_id for task_id, v in several.items() if len(v.kinds) > 1]
     assert {kind for v in VARIANTS.values() for kind in v.kinds} == KINDS
     assert len(pattern) >= 20

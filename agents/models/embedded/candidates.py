@@ -78,9 +78,18 @@ class Candidates:
 
     def proposed(self, context: Context) -> NDArray[np.int64]:
         """How often the conversation holds each candidate."""
-        if not context.proposed:
-            return np.zeros(len(self.edits), dtype=np.int64)
-        return np.array([context.proposed[own] for own in self.keys], dtype=np.int64)
+        times = np.zeros(len(self.edits), dtype=np.int64)
+        for key, count in context.proposed.items():
+            times[self._numbers.get(key, [])] = count
+        return times
+
+    @cached_property
+    def _numbers(self) -> dict[Key, list[int]]:
+        """Which candidates an earlier edit was."""
+        found: dict[Key, list[int]] = {}
+        for number, key in enumerate(self.keys):
+            found.setdefault(key, []).append(number)
+        return found
 
     def _marks(self, lines: dict[int, float]) -> Array:
         marks = np.zeros(self._size)

@@ -42,6 +42,7 @@ def test_what_is_not_an_expression():
     assert refuses("1 +")
     assert refuses("1 2")
     assert refuses("* 3")
+    assert refuses("3 % 2")
 
 
 def test_brackets_must_be_closed():

@@ -52,6 +52,7 @@ def test_free_before_and_after():
 def test_cancel():
     schedule = Schedule(8, 12)
     schedule.book("Ann", 9, 10)
+    assert schedule.at(8) is None and schedule.at(10) is None
     schedule.cancel("Ann")
     schedule.cancel("Bob")
     assert schedule.load() == 0.0

@@ -56,6 +56,8 @@ def test_pop_and_peek_of_an_empty_stack():
 
 def test_unclosed_and_unopened_brackets():
     assert is_balanced("")
+    assert is_balanced("[(){}]")
+    assert not is_balanced("]")
     assert not is_balanced("((")
     assert not is_balanced("())")
     assert not is_balanced("{]")

@@ -45,5 +45,6 @@ def test_longest_of_each_position():
 
 
 def test_format_and_select():
+    assert write_table([], ";") == ""
     assert format_line([1, "a;b", 2.5], ";") == '1;"a;b";2.5'
     assert select([{"a": 1}, {"a": 2}, {"a": 1}], "a", 1) == [{"a": 1}, {"a": 1}]

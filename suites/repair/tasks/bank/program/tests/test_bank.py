@@ -14,6 +14,12 @@ def test_withdraw():
     assert account.balance == 50
 
 
+def test_withdraw_everything():
+    account = Account("Ann", 80)
+    account.withdraw(80)
+    assert account.available() == 0
+
+
 def test_withdraw_too_much():
     account = Account("Ann", 10)
     try:

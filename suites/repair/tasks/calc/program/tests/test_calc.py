@@ -21,6 +21,11 @@ def test_division():
 
 def test_brackets():
     assert evaluate("(2 + 3) * 4") == 20.0
+    try:
+        evaluate("(2 + 3")
+    except ValueError:
+        return
+    assert False, "an open bracket was accepted"
 
 
 def test_session_remembers():

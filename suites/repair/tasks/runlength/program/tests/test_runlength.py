@@ -27,3 +27,4 @@ def test_unpack_several_runs():
 
 def test_longest_run():
     assert longest_run("") == ("", 0)
+    assert longest_run("aabbbc") == ("b", 3)

@@ -16,6 +16,7 @@ def test_variance():
 
 def test_mode():
     assert mode([3, 1, 3, 2]) == 3
+    assert mode([7, 7, 4, 4, 9]) == 4
 
 
 def test_normalize():

@@ -16,10 +16,12 @@ def test_a_single_field():
 def test_read():
     text = "name;born\nAda;1815\nAlan;1912\n"
     assert column(read_table(text, ";"), "born") == ["1815", "1912"]
+    assert read_table("") == []
 
 
 def test_write():
     assert write_table(ROWS) == "name,city\nAda,London\nLinus,Helsinki\n"
+    assert write_table([]) == ""
 
 
 def test_select():
