@@ -1,30 +1,41 @@
 """How much a harness can win with the frozen embedded model: the right edit's odds under several settings.
 
-For every task of a suite the script runs the visible tests once, with a trace, and lets the model propose
-edits as a plain scaffold would: an edit that is not right is undone. An edit is right when it turns the
-program into the reference solution, or brings it one of several hunks nearer to it.
+For every task of a suite the script runs the visible tests once, with a trace, and lets the model propose edits as a
+plain scaffold would: an edit that is not right is undone. An edit is right when it mends a mistake of the task's
+package, be it the only one or one of several. What a setting solves is thus a ceiling that all harnesses of its sort
+share, and `reach` says which kinds of mistakes the edit grammar can mend at all.
 
-    python benchmarks/headroom.py [--suite suites/repair] [--seeds 12] [--draws 24] [--json]
+    python benchmarks/headroom.py [--suite repair] [--side practice] [--seeds 12] [--draws 24] [--tasks] [--json]
+
+Weights are tuned on practice packages only, so that is the side that is looked at unless another is named; single
+tasks are never told of another side.
 """
 
 import argparse
 import ast
-import difflib
 import itertools
 import json
+import math
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.models import embedded_model, load_or_train
+from agents.models.embedded.kinds import PHRASES
 from agents.models.embedded.model import EmbeddedModel
+from agents.tasks.describe import PackageFile, Variant, decode_toml
+from agents.tasks.package import PACKAGE
+from agents.tasks.suite import load_suite
 from contracts.chat import ChatRequest, Decoding, Message, Tool
+from contracts.tasks import GradedTask
 
 _TRACER = """
 import importlib, json, os, sys, traceback
@@ -57,15 +68,38 @@ for file in sorted(os.listdir("tests")):
 print(json.dumps(found))
 """
 
+
+class Setting(NamedTuple):
+    """What a harness shows of the evidence, and how it lets the model decode."""
+
+    covered: bool = False
+    """Show which lines the failing tests ran, and their tracebacks."""
+    pointed: bool = False
+    """Point at the lines that failing tests run and passing ones do not."""
+    kinds: bool = False
+    """Name the kinds of the task's mistakes: what no harness knows, and the best that its words can be."""
+    helped: bool = True
+    """Say of an edit that it made a test pass."""
+    decoding: Decoding = Decoding()
+
+
+_COOL, _NEW = Decoding(temperature=0.5), Decoding(frequency_penalty=1.0)
+_COOL_AND_NEW = Decoding(temperature=0.5, frequency_penalty=1.0)
 SETTINGS = {
-    "plain": (False, Decoding()),
-    "cool": (False, Decoding(temperature=0.5)),
-    "no repeats": (False, Decoding(frequency_penalty=1.0)),
-    "localized": (True, Decoding()),
-    "localized, cool": (True, Decoding(temperature=0.5)),
-    "localized, no repeats": (True, Decoding(frequency_penalty=1.0)),
-    "localized, cool, no repeats": (True, Decoding(temperature=0.5, frequency_penalty=1.0)),
+    "plain": Setting(),
+    "cool": Setting(decoding=_COOL),
+    "no repeats": Setting(decoding=_NEW),
+    "kinds named": Setting(kinds=True),
+    "covered": Setting(covered=True),
+    "covered, cool": Setting(covered=True, decoding=_COOL),
+    "covered, no repeats": Setting(covered=True, decoding=_NEW),
+    "covered, cool, no repeats": Setting(covered=True, decoding=_COOL_AND_NEW),
+    "... and nothing of what helped": Setting(covered=True, helped=False, decoding=_COOL_AND_NEW),
+    "... and pointed": Setting(covered=True, pointed=True, decoding=_COOL_AND_NEW),
+    "... and kinds named": Setting(covered=True, pointed=True, kinds=True, decoding=_COOL_AND_NEW),
 }
+_POINTS = 6
+"""Lines that are pointed at."""
 
 
 class Case(NamedTuple):
@@ -73,12 +107,15 @@ class Case(NamedTuple):
 
     name: str
     instruction: str
+    kinds: tuple[str, ...]
     files: dict[str, str]
     summary: str
     evidence: str
-    steps: dict[str, frozenset[str]]
-    """For each file the normal forms that hold at least one more hunk of the solution than the file itself."""
-    hunks: int
+    points: str
+    forms: dict[str, dict[str, int]]
+    """For each file the normal forms in which some of its mistakes are mended, and how many of them."""
+    single: tuple[tuple[str, str, str], ...]
+    """For each mistake its kind, its file, and the file's normal form when it alone is mended."""
 
 
 @cache
@@ -90,36 +127,63 @@ def normal(text: str) -> str:
         return text
 
 
-def partial(before: str, after: str) -> tuple[frozenset[str], int]:
-    """Every normal form between two programs, the first left out, and the number of hunks between them."""
-    old, new = normal(before).split("\n"), normal(after).split("\n")
-    codes = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    hunks = [i for i, code in enumerate(codes) if code[0] != "equal"]
-    forms = set()
-    for size in range(1, len(hunks) + 1):
-        for chosen in itertools.combinations(hunks, size):
-            lines = []
-            for i, (_, a, b, c, d) in enumerate(codes):
-                lines += new[c:d] if i in chosen else old[a:b]
-            forms.add(normal("\n".join(lines)))
-    return frozenset(forms), len(hunks)
+def load(graded: GradedTask, variant: Variant, program: Path) -> Case:
+    """Run the visible tests of a task, and work out what is right in it."""
+    task = graded.task
+    files = {path: task.files[path] for path in task.solution_files if task.files[path].strip()}
+    forms: dict[str, dict[str, int]] = {}
+    for path in dict.fromkeys(mistake.path for mistake in variant.mistake):
+        own = [mistake for mistake in variant.mistake if mistake.path == path]
+        forms[path] = {}
+        for size in range(len(own) + 1):
+            for left in itertools.combinations(own, len(own) - size):
+                text = (program / path).read_text()
+                for mistake in left:
+                    text = text.replace(mistake.right, mistake.wrong)
+                forms[path].setdefault(normal(text), size)
+    kinds = (
+        variant.kinds
+        if len(variant.kinds) == len(variant.mistake)
+        else variant.kinds[:1] * len(variant.mistake)
+    )
+    single = []
+    for kind, mistake in zip(kinds, variant.mistake, strict=True):
+        text = (program / mistake.path).read_text()
+        for other in variant.mistake:
+            if other.path == mistake.path and other is not mistake:
+                text = text.replace(other.right, other.wrong)
+        single.append((kind, mistake.path, normal(text)))
+    outcomes = run_tests(task.files)
+    failed = [outcome for outcome in outcomes if outcome[1]]
+    summary = [f"{len(outcomes) - len(failed)} passed, {len(failed)} failed"]
+    summary += [f"FAILED {name}: {error}" for name, error, _, _ in failed]
+    evidence = [f'  File "{path}", line {line}' for _, _, frames, _ in failed for path, line in frames]
+    for _, _, _, places in failed:
+        covered: defaultdict[str, list[int]] = defaultdict(list)
+        for path, line in places:
+            covered[path].append(line)
+        evidence += [f"covered: {p}:{','.join(map(str, numbers))}" for p, numbers in sorted(covered.items())]
+    return Case(
+        task.id,
+        task.instruction,
+        variant.kinds,
+        files,
+        "\n".join(summary),
+        "\n".join(evidence),
+        " ".join(f"see {path}:{line}" for path, line in suspects(outcomes)),
+        forms,
+        tuple(single),
+    )
 
 
-def load(folder: Path) -> Case:
-    """Read a task and run its visible tests."""
-    workspace, solution = folder / "workspace", folder / "solution"
-    files, steps, hunks = {}, {}, 0
-    for path in sorted(workspace.rglob("*.py")):
-        name = path.relative_to(workspace).as_posix()
-        if name.startswith("tests/") or not path.read_text():
-            continue
-        files[name] = path.read_text()
-        if (solution / name).is_file():
-            steps[name], count = partial(files[name], (solution / name).read_text())
-            hunks += count
+def run_tests(files: dict[str, str]) -> list[Any]:
+    """What each visible test says: its name, its error, the frames of the error, the lines that it ran."""
     with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run(["cp", "-r", f"{workspace}/.", scratch], check=True)
-        run = subprocess.run(
+        for path, text in files.items():
+            target = Path(scratch) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        ran = subprocess.run(
             [sys.executable, "-c", _TRACER],
             cwd=scratch,
             capture_output=True,
@@ -127,25 +191,34 @@ def load(folder: Path) -> Case:
             timeout=60,
             check=True,
         )
-    outcomes = json.loads(run.stdout)
-    failed = [outcome for outcome in outcomes if outcome[1]]
-    summary = [f"{len(outcomes) - len(failed)} passed, {len(failed)} failed"]
-    summary += [f"FAILED {name}: {error}" for name, error, _, _ in failed]
-    evidence = [f'  File "{path}", line {line}' for _, _, frames, _ in failed for path, line in frames]
-    covered: dict[str, set[int]] = {}
-    for path, line in (place for outcome in failed for place in outcome[3]):
-        covered.setdefault(path, set()).add(line)
-    evidence += [f"covered: {p}:{','.join(map(str, sorted(n)))}" for p, n in sorted(covered.items())]
-    instruction = (folder / "instruction.md").read_text()
-    return Case(folder.name, instruction, files, "\n".join(summary), "\n".join(evidence), steps, hunks)
+    found: list[Any] = json.loads(ran.stdout)
+    return found
 
 
-def opening(case: Case, *, localized: bool) -> tuple[Message, ...]:
+def suspects(outcomes: list[Any]) -> list[tuple[str, int]]:
+    """The lines that failing tests run more than passing ones do, by Ochiai's measure."""
+    ran: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
+    for _, error, _, places in outcomes:
+        for path, line in places:
+            ran[path, line][0 if error else 1] += 1
+    failing = sum(bool(error) for _, error, _, _ in outcomes)
+    score = {place: f / math.sqrt(failing * (f + p)) for place, (f, p) in ran.items() if f}
+    return sorted(score, key=lambda place: (-score[place], place))[:_POINTS]
+
+
+def opening(case: Case, setting: Setting) -> tuple[Message, ...]:
     """The conversation before the first edit."""
     shown = [f"```python {path}\n{text}\n```" for path, text in case.files.items()]
-    said = [case.instruction, *shown, case.summary, *([case.evidence] if localized else [])]
+    said = [case.instruction, *shown, case.summary, *said_of(case, setting)]
     system = "You repair small Python programs. Answer with one call of the tool `edit`."
+    if setting.kinds:
+        system += " Look for: " + ", ".join(PHRASES[kind][0] for kind in case.kinds if kind in PHRASES) + "."
     return Message(role="system", content=system), Message(role="user", content="\n\n".join(said))
+
+
+def said_of(case: Case, setting: Setting) -> list[str]:
+    """The evidence that a harness shows after each run of the tests."""
+    return [case.evidence] * setting.covered + [case.points] * setting.pointed
 
 
 def edited(text: str, line: int, old: str, new: str) -> str:
@@ -155,47 +228,64 @@ def edited(text: str, line: int, old: str, new: str) -> str:
     return "\n".join(lines)
 
 
-def first_odds(model: EmbeddedModel, case: Case, *, localized: bool, decoding: Decoding) -> tuple[float, int]:
-    """Probability of a right edit at the first draw, and the best rank of one (0: none is in reach)."""
+def gains(case: Case, path: str, before: str, after: str) -> int:
+    """How many mistakes of a file an edit mends; below 1 where it is not right."""
+    forms = case.forms.get(path, {})
+    return forms.get(normal(after), -1) - forms.get(normal(before), 0)
+
+
+class First(NamedTuple):
+    """The first draw: the odds of a right edit, its best rank (0: out of reach), and the ranks of each mistake's."""
+
+    odds: float
+    rank: int
+    of_mistakes: tuple[tuple[str, int], ...]
+
+
+def first_draw(model: EmbeddedModel, case: Case, setting: Setting) -> First:
+    """Look at what is likely before anything was tried."""
     request = ChatRequest(
-        messages=opening(case, localized=localized), tools=(Tool(name="edit"),), decoding=decoding
+        messages=opening(case, setting), tools=(Tool(name="edit"),), decoding=setting.decoding
     )
     edits, odds = model.odds(request)
-    right = [
-        i
-        for i, e in enumerate(edits)
-        if normal(edited(case.files[e.path], e.line, e.before, e.after)) in case.steps.get(e.path, ())
-    ]
-    if not right:
-        return 0.0, 0
-    return float(odds[right].sum()), int((odds > odds[right].max()).sum()) + 1
+    results = [(e.path, normal(edited(case.files[e.path], e.line, e.before, e.after))) for e in edits]
+    right = [i for i, (path, form) in enumerate(results) if case.forms.get(path, {}).get(form, 0) > 0]
+
+    def rank(places: list[int]) -> int:
+        return int((odds > odds[places].max()).sum()) + 1 if places else 0
+
+    ranks = tuple(
+        (kind, rank([i for i in right if results[i] == (path, form)])) for kind, path, form in case.single
+    )
+    return First(float(odds[right].sum()) if right else 0.0, rank(right), ranks)
 
 
 def attempt(
-    model: EmbeddedModel, case: Case, seed: int, draws: int, *, localized: bool, decoding: Decoding
+    model: EmbeddedModel, case: Case, seed: int, draws: int, setting: Setting
 ) -> tuple[bool, int, int]:
     """One episode: whether it was solved, how many draws it took, and how many of them were repeats."""
-    files, left = dict(case.files), case.hunks
-    messages = list(opening(case, localized=localized))
+    files, left = dict(case.files), len(case.single)
+    messages = list(opening(case, setting))
     seen: set[tuple[Any, ...]] = set()
     for draw in range(draws):
         request = ChatRequest(
             messages=tuple(messages),
             tools=(Tool(name="edit"),),
-            decoding=decoding,
+            decoding=setting.decoding,
             noise=f"{case.name}:{seed}:{draw}",
         )
         reply = model.complete(request)
         call = reply.message.tool_calls[0]
         path, line, old, new = (call.arguments[name] for name in ("path", "line", "old", "new"))
         after = edited(files[path], line, old, new)
-        result = [f"edit applied: {path}:{line}", case.summary, *([case.evidence] if localized else [])]
-        if normal(after) in case.steps.get(path, ()) and normal(after) != normal(files[path]):
+        result = [f"edit applied: {path}:{line}", case.summary, *said_of(case, setting)]
+        gain = gains(case, path, files[path], after)
+        if gain > 0:
             files[path] = after
-            left -= 1
+            left -= gain
             if not left:
-                return True, draw + 1, draw + 1 - len(seen) - 1
-            result += ["fixed: one of them", f"```python {path}\n{after}\n```"]
+                return True, draw + 1, draw - len(seen)
+            result += [*["fixed: one of them"] * setting.helped, f"```python {path}\n{after}\n```"]
         else:
             result.append("edit undone")
         seen.add((path, line, old, new))
@@ -203,61 +293,123 @@ def attempt(
     return False, draws, draws - len(seen)
 
 
+def load_cases(suite: str, side: str) -> list[Case]:
+    """The tasks of one side of a suite; those that cannot be used are left out."""
+    loaded = load_suite(suite)
+    home = Path(__file__).parent.parent / "suites" / suite if not Path(suite).is_dir() else Path(suite)
+    chosen = {
+        "practice": loaded.practice,
+        "sealed": loaded.sealed,
+        "all": (*loaded.practice, *loaded.sealed),
+    }[side]
+    cases = []
+    for graded in chosen:
+        folder = home / "tasks" / graded.task.package
+        text = (folder / PACKAGE).read_text()
+        described = decode_toml(text, PackageFile, task=graded.task.package, shown=PACKAGE)
+        variant = described.variant[int(graded.task.id.rpartition("-")[2]) - 1]
+        cases.append(load(graded, variant, folder / "program"))
+    return cases
+
+
+def measure(
+    model: EmbeddedModel, cases: list[Case], setting: Setting, seeds: int, draws: int
+) -> dict[str, Any]:
+    """What a setting solves: for each task, and over all."""
+    tasks: dict[str, dict[str, Any]] = {}
+    calls, started = 0, time.perf_counter()
+    for case in cases:
+        first = first_draw(model, case, setting)
+        runs = [attempt(model, case, seed, draws, setting) for seed in range(seeds)]
+        used = sum(each for _, each, _ in runs)
+        calls += used
+        tasks[case.name] = {
+            "odds": first.odds,
+            "rank": first.rank,
+            "mistakes": first.of_mistakes,
+            "solved": float(np.mean([done for done, _, _ in runs])),
+            "repeats": sum(repeats for *_, repeats in runs) / used,
+        }
+    one = [tasks[case.name] for case in cases if len(case.single) == 1]
+    several = [tasks[case.name]["solved"] for case in cases if len(case.single) > 1]
+    return {
+        "odds": median(t["odds"] for t in one),
+        "rank": median(t["rank"] or math.inf for t in one),
+        "solved, single": float(np.mean([t["solved"] for t in one])),
+        "solved, several": float(np.mean(several)) if several else math.nan,
+        "solved": float(np.mean([t["solved"] for t in tasks.values()])),
+        "repeats": float(np.mean([t["repeats"] for t in tasks.values()])),
+        "ms per call": 1000 * (time.perf_counter() - started) / calls,
+        "tasks": tasks,
+    }
+
+
+def reach(plain: dict[str, Any], covered: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """For each kind of mistake how many there are, how many are in reach, and the right edit's median rank."""
+    ranks: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for name, task in plain["tasks"].items():
+        for (kind, rank), (_, shown) in zip(
+            task["mistakes"], covered["tasks"][name]["mistakes"], strict=True
+        ):
+            ranks[kind].append((rank, shown))
+    return {
+        kind: {
+            "mistakes": len(found),
+            "in reach": sum(rank > 0 for rank, _ in found),
+            "rank, plain": median(rank or math.inf for rank, _ in found),
+            "rank, covered": median(rank or math.inf for _, rank in found),
+        }
+        for kind, found in sorted(ranks.items())
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--suite", type=Path, default=Path(__file__).parent.parent / "suites" / "repair")
+    parser.add_argument("--suite", default="repair")
+    parser.add_argument("--side", choices=("practice", "sealed", "all"), default="practice")
     parser.add_argument("--seeds", type=int, default=12)
     parser.add_argument("--draws", type=int, default=24)
-    parser.add_argument("--tasks", action="store_true", help="also print every task")
+    parser.add_argument(
+        "--tasks", action="store_true", help="also print every task; of the practice side only"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     model = embedded_model(load_or_train())
-    cases = [load(folder) for folder in sorted((options.suite / "tasks").iterdir()) if folder.is_dir()]
-    rows, single = [], {}
-    for setting, (localized, decoding) in SETTINGS.items():
-        per_task, calls, started = {}, 0, time.perf_counter()
-        for case in cases:
-            odds, rank = first_odds(model, case, localized=localized, decoding=decoding)
-            runs = [
-                attempt(model, case, seed, options.draws, localized=localized, decoding=decoding)
-                for seed in range(options.seeds)
-            ]
-            calls += sum(used for _, used, _ in runs)
-            solved = float(np.mean([done for done, _, _ in runs]))
-            per_task[case.name] = {"odds": odds, "rank": rank, "solved": solved, "hunks": case.hunks}
-            per_task[case.name]["repeats"] = sum(r for *_, r in runs) / sum(used for _, used, _ in runs)
-        single[setting] = per_task
-        one = [t for t in per_task.values() if t["hunks"] == 1]
-        rows.append(
-            {
-                "setting": setting,
-                "odds": float(np.median([t["odds"] for t in one])),
-                "rank": float(np.median([t["rank"] for t in one if t["rank"]])),
-                "out of reach": sum(not t["rank"] for t in one),
-                "solved": float(np.mean([t["solved"] for t in one])),
-                "solved, all tasks": float(np.mean([t["solved"] for t in per_task.values()])),
-                "repeats": float(np.mean([t["repeats"] for t in per_task.values()])),
-                "ms per call": 1000 * (time.perf_counter() - started) / calls,
-            }
-        )
+    cases = load_cases(options.suite, options.side)
+    rows = {
+        name: measure(model, cases, setting, options.seeds, options.draws)
+        for name, setting in SETTINGS.items()
+    }
+    kinds = reach(rows["plain"], rows["covered"])
+    tasks = {name: row.pop("tasks") for name, row in rows.items()}
     if options.json:
-        print(json.dumps({"settings": rows, "tasks": single}))
+        shown = {"tasks": tasks} if options.side == "practice" else {}
+        print(json.dumps({"side": options.side, "settings": rows, "kinds": kinds, **shown}))
         return
-    print(f"{len(cases)} tasks, {options.seeds} seeds, {options.draws} draws; odds and ranks are medians")
-    print(f"{'':28} {'odds':>7} {'rank':>5} {'solved':>7} {'all':>5} {'repeats':>8} {'ms/call':>8}")
-    for r in rows:
+    print(
+        f"{len(cases)} tasks ({options.side}), {options.seeds} seeds, {options.draws} draws; odds and ranks are medians"
+    )
+    print(
+        f"{'':32} {'odds':>7} {'rank':>5} {'single':>7} {'several':>8} {'solved':>7} {'repeats':>8} {'ms/call':>8}"
+    )
+    for name, r in rows.items():
         print(
-            f"{r['setting']:28} {r['odds']:7.4f} {r['rank']:5.0f} {r['solved']:7.2f} {r['solved, all tasks']:5.2f}"
-            f" {r['repeats']:8.2f} {r['ms per call']:8.2f}"
+            f"{name:32} {r['odds']:7.4f} {r['rank']:5.0f} {r['solved, single']:7.2f} {r['solved, several']:8.2f}"
+            f" {r['solved']:7.2f} {r['repeats']:8.2f} {r['ms per call']:8.2f}"
         )
-    if options.tasks:
-        for name in single["plain"]:
-            told = [
-                f"{s[name]['odds']:.4f} {s[name]['rank']:4d} {s[name]['solved']:.2f}" for s in single.values()
-            ]
-            print(f"{name:16} {single['plain'][name]['hunks']} | " + " | ".join(told))
+    print(f"\n{'kind':20} {'mistakes':>8} {'in reach':>8} {'rank, plain':>12} {'rank, covered':>14}")
+    for kind, found in kinds.items():
+        ranks = f"{found['rank, plain']:12.0f} {found['rank, covered']:14.0f}"
+        print(f"{kind:20} {found['mistakes']:8} {found['in reach']:8} {ranks}")
+    if options.tasks and options.side == "practice":
+        print()
+        for name in tasks["plain"]:
+            print(
+                f"{name:20} "
+                + " | ".join(f"{t[name]['rank']:4d} {t[name]['solved']:.2f}" for t in tasks.values())
+            )
 
 
 if __name__ == "__main__":
