@@ -38,8 +38,9 @@ KINDS = {
 }
 """How likely one place that can hold a mistake of the kind does hold it, relative to the other kinds.
 
-Set so that kinds with many places, such as names, do not crowd out the classic mistakes of a single operator, and then
-moved towards what made the right edits of the practice tasks of the suite `repair` likelier. Sealed tasks were not used."""
+Set so that kinds with many places, such as names, do not crowd out the classic mistakes of a single operator, and
+then moved towards what made the right edits of the practice tasks of the suite `repair` likelier. Sealed tasks were not
+used."""
 
 
 class Head(Record, frozen=True):
