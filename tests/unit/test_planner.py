@@ -11,7 +11,7 @@ import pytest
 
 from agents.critic.taxonomy import KINDS
 from agents.planner import policy
-from agents.planner.bandit import HINT, HINTS, choose, expected, hints, posterior
+from agents.planner.bandit import HINT, HINTS, NEAR, choose, expected, hints, posterior
 from agents.planner.draft import RANGES, Draft, Ground, signature
 from agents.planner.grammar import DECODING, DOMAINS, MOMENTS, PHRASES, Primitive, read_grammar
 from agents.planner.mutate import mutations
@@ -327,11 +327,16 @@ def test_what_the_critic_saw_points_the_way(kind: str) -> None:
 def test_a_hint_weighs_as_much_as_its_share_of_the_failures() -> None:
     weights = hints([cluster("broke_a_test", 0.5), cluster("gave_up", 0.25), cluster("harness_fault", 0.25)])
     assert set(weights) == {*HINTS["broke_a_test"], *HINTS["gave_up"]}
-    assert weights["action:show_errors"] == pytest.approx(0.5 * HINT)
+    assert weights["action:show_errors"] == pytest.approx(0.5 * NEAR["broke_a_test"] * HINT)
     assert weights["action:shift"] == pytest.approx(0.25 * HINT)
+    # What nearly worked weighs more than what goes with every failure.
+    near = hints([cluster("lost_a_fix", 0.2), cluster("spent_all", 1.0)])
+    assert near["action:keep"] > near["action:scale"]
     # Kinds that point at the same thing add up: an episode can fail in several ways at once.
     both = hints([cluster("never_reached", 0.5), cluster("off_the_trace", 1.0)])
-    assert both["action:show_lines"] == pytest.approx(1.5 * HINT)
+    assert both["action:show_lines"] == pytest.approx(
+        (0.5 * NEAR["never_reached"] + NEAR["off_the_trace"]) * HINT
+    )
     both = hints([cluster("repeated_itself", 0.5), cluster("repeated_itself", 0.5)])
     assert both["action:discard"] == pytest.approx(HINT)
 
