@@ -129,8 +129,8 @@ def test_a_simpler_harness_that_does_the_same_is_kept() -> None:
 
 
 def test_what_is_only_said_is_no_behaviour() -> None:
-    call = {"call": 1, "said": [{"role": "user", "content": "a"}], "reply": {"content": "b"}}
-    end = {"end": "finished", "error": "", "files": {}, "log": "x"}
+    call: dict[str, Any] = {"call": 1, "said": [{"role": "user", "content": "a"}], "reply": {"content": "b"}}
+    end: dict[str, Any] = {"end": "finished", "error": "", "files": {}, "log": "x"}
     spoken = [{**call, "said": [{"role": "user", "content": "something else"}]}, {**end, "log": "y"}]
     assert _behaviour([call, end]) == _behaviour(spoken)
     assert _behaviour([call, end]) != _behaviour([{**call, "reply": {"content": "c"}}, end])
