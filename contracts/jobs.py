@@ -60,6 +60,9 @@ class EpisodeResult(Record):
     """What the transcript shows at a glance, by name: attempts, repeats, edits off the failing tests' lines …"""
     digest: str = ""
     """SHA-256 of the transcript: the same job gives the same digest on every machine."""
+    behaviour: str = ""
+    """SHA-256 of what came of it: the model's replies, the tests' results, the files. What was merely said to the model
+    does not count: where it changed no reply, it had no effect."""
     files: dict[str, str] = {}
     """Changed solution files; kept only for tasks that a user asked for."""
     transcript: bytes = b""

@@ -1,8 +1,8 @@
 """Probing: whether a change does anything at all, before a race is spent on it.
 
-Many composed rules never fire, or fire without consequence. With the same seeds such a harness has, to the letter,
-the incumbent's episodes; a few of them tell. The same episodes say who is promising: where there are more changes than
-places in the race, those that did best on the probes get them.
+Many composed rules never fire, or fire without consequence. With the same seeds such a harness has the incumbent's
+episodes, reply by reply and test by test; a few of them tell. The same episodes say who is promising: where there are
+more changes than places in the race, those that did best on the probes get them.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ async def probe(
     inert = frozenset(
         tree
         for tree, row in jobs.items()
-        if all(results[job.id].digest == theirs.digest for job, theirs in zip(row, chosen, strict=True))
+        if all(results[job.id].behaviour == theirs.behaviour for job, theirs in zip(row, chosen, strict=True))
     )
     gains = {
         tree: sum(results[job.id].score - theirs.score for job, theirs in zip(row, chosen, strict=True))

@@ -3,7 +3,7 @@
 import hashlib
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,11 +166,18 @@ def run_episode(
         usage=episode.usage,
         signs=episode.signs(),
         digest=hashlib.sha256(body).hexdigest(),
+        behaviour=_behaviour(episode.lines),
         files=files if job.transcript else {},
         transcript=zlib.compress(body, 6) if job.transcript else b"",
         error=run.error,
         seconds=round(time.monotonic() - started, 4),
     )
+
+
+def _behaviour(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The digest of a transcript without what was said to the model, and without logs."""
+    bare = [{key: value for key, value in line.items() if key not in ("said", "log")} for line in lines]
+    return hashlib.sha256(msgspec.json.encode(bare)).hexdigest()
 
 
 def grade_files(graded: GradedTask, files: Mapping[str, str], reports: Reports) -> Grade:

@@ -24,6 +24,9 @@ DECODED = 4_000
 """Reports that a process keeps at hand."""
 KEPT = 250_000
 """Reports that a file keeps, at some 700 bytes each; the oldest make room."""
+LASTING = ("ok", "broken", "lines")
+"""What a run's end says of the files alone. Any other end may have been the machine's doing: such a report is kept by
+the process that saw it, and no longer."""
 _SWEEP = 5_000
 _TRIES = 5
 
@@ -52,7 +55,8 @@ class Reports:
             if found is None:
                 self.run += 1
                 found = self.sandbox.run_tests(files, spec, lines=lines, wall=wall)
-                self._keep(key, found)
+                if found.status in LASTING:
+                    self._keep(key, found)
             self.decoded[key] = found
             while len(self.decoded) > DECODED:
                 self.decoded.popitem(last=False)

@@ -16,26 +16,41 @@ NOISE = 0.05
 
 CONFIRMED_NOISE = 0.025
 """Standard deviation of one confirmation's: more episodes, on fresh seeds."""
+ALIKE = 3
+"""Drafts of a round that may have the same leading ingredient."""
 HINT = 0.12
 """What a hint is worth when every failed episode calls for it, as a difference of the mean score."""
 FADING = 0.8
 """How much a lesson counts beside the one after it."""
 
 HINTS: Mapping[str, tuple[str, ...]] = {
-    "never_reached": ("action:show_lines", "action:show_traces", "action:show_errors"),
-    "off_the_trace": ("action:show_lines", "action:show_traces", "decoding:temperature"),
-    "reached_in_vain": ("text:memory", "text:prompt", "text:skill", "decoding:temperature"),
-    "repeated_itself": ("action:discard", "decoding:frequency_penalty", "decoding:presence_penalty"),
     "lost_a_fix": ("action:keep", "code:transcript.py:settle"),
     "one_of_several": ("action:show_places", "action:tell", "action:keep"),
     "fixed_some": ("action:keep", "action:show_files"),
-    "broke_a_test": ("action:show_errors", "action:forget"),
     "overfitted": ("action:tell", "text:prompt"),
+    "never_reached": ("action:show_lines", "action:show_traces"),
+    "off_the_trace": ("action:show_lines", "action:show_traces", "decoding:temperature"),
+    "reached_in_vain": ("text:memory", "text:skill", "decoding:temperature"),
+    "repeated_itself": ("action:discard", "decoding:frequency_penalty", "decoding:presence_penalty"),
+    "broke_a_test": ("action:show_errors", "action:forget"),
     "spent_all": ("action:discard", "action:scale"),
     "gave_up": ("action:shift", "code:agent.py:solve"),
 }
 """What a kind of failure points at: single ingredients, and never when or under which condition they help. That is
 for the races to find."""
+
+NEAR: Mapping[str, float] = {
+    "lost_a_fix": 4.0,
+    "one_of_several": 4.0,
+    "fixed_some": 4.0,
+    "overfitted": 2.0,
+    "never_reached": 2.0,
+    "off_the_trace": 2.0,
+    "broke_a_test": 0.5,
+    "spent_all": 0.5,
+}
+"""How near to success a kind of failure is, against 1 for the others: what nearly worked is looked into first, and what
+goes with every failure says little."""
 
 _DIRECTION = re.compile(r"^- (More|Less) of (\S+):", re.MULTILINE)
 
@@ -91,7 +106,8 @@ def choose(
     ranked = sorted(drafts, key=value, reverse=True)
     chosen: list[Draft] = []
     for draft in ranked:
-        if len(chosen) < count and all(draft.arms[-1] != other.arms[-1] for other in chosen):
+        new = all(draft.arms[-1] != other.arms[-1] for other in chosen)
+        if len(chosen) < count and new and sum(draft.arms[0] == other.arms[0] for other in chosen) < ALIKE:
             chosen.append(draft)
     chosen += [draft for draft in ranked if draft not in chosen][: count - len(chosen)]
     return [(draft, expected(draft, arms)) for draft in chosen]
@@ -119,5 +135,5 @@ def hints(failures: Sequence[FailureCluster]) -> dict[str, float]:
     found: dict[str, float] = {}
     for cluster in failures:
         for name in HINTS.get(cluster.kind, ()):
-            found[name] = found.get(name, 0.0) + HINT * cluster.share
+            found[name] = found.get(name, 0.0) + HINT * NEAR.get(cluster.kind, 1.0) * cluster.share
     return found

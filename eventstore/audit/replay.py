@@ -7,11 +7,13 @@ import msgspec
 
 from contracts import events as e
 from contracts.envelope import Envelope
+from contracts.harness import departure
 from contracts.lineage import Lineage, fold, state_hash
 from contracts.record import Record
-from eventstore.audit.archive import Source, opened
+from eventstore.audit.archive import Archive, Source, files, opened
 from eventstore.audit.history import PREFIX, fold_or_blame, lineage_events
 from eventstore.audit.verdicts import VERDICTS, examine
+from eventstore.errors import LedgerError
 
 MOST_MISFITS = 100
 """Misfits that a report lists; the rest is only counted."""
@@ -82,7 +84,7 @@ def replay(store: Source, name: str = "main", to: int | None = None) -> Lineage:
 def check(store: Source) -> CheckReport:
     """Fold every lineage from nothing; compare every state hash, and compute every verdict again."""
     with opened(store) as archive:
-        walks = [_Walk(stream) for stream in archive.streams(PREFIX)]
+        walks = [_Walk(stream, archive) for stream in archive.streams(PREFIX)]
         for walk in walks:
             walk.through(archive.events(walk.stream))
     misfits = sorted((misfit for walk in walks for misfit in walk.misfits), key=lambda m: m.position)
@@ -100,8 +102,9 @@ def check(store: Source) -> CheckReport:
 class _Walk:
     """A walk through one lineage."""
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, archive: Archive) -> None:
         self.stream = stream
+        self.archive = archive
         self.state = Lineage()
         self.asked: e.SealedQueried | None = None
         """What the sealed tasks said last, until something was made of it."""
@@ -135,7 +138,7 @@ class _Walk:
         except Exception as error:
             # Scores of a wrong shape, candidates that nobody planned: whatever it is, nothing follows from it.
             reason = f"nothing follows from it: {error!r}"
-        reason = reason or self._releasing(event)
+        reason = reason or self._growing(event, envelope) or self._releasing(event)
         if reason:
             self._blame(envelope, reason, "decision")
         elif other := self._closing(event, found):
@@ -154,6 +157,23 @@ class _Walk:
                 f"nothing, not {event.state_hash[:16]}… as was recorded while living through it"
             )
         return None
+
+    def _growing(self, event: e.Event, envelope: Envelope) -> str | None:
+        """By how much a candidate is larger decides about it, and follows from its files."""
+        if not isinstance(event, e.ChangeProposed) or b'"growth"' not in envelope.payload:
+            return None  # events did not tell at first
+        try:
+            seed, old, new = (
+                files(self.archive, t) for t in (self.state.seed_tree, event.parent, event.tree)
+            )
+        except LedgerError:
+            return (
+                None  # an archive of events alone; that no blob is missing or changed is what `verify` tells
+            )
+        growth = departure(new, seed) - departure(old, seed)
+        if growth == event.growth:
+            return None
+        return f"a candidate's growth is recorded as {event.growth}, its files give {growth}"
 
     def _releasing(self, event: e.Event) -> str | None:
         if isinstance(event, e.SealedQueried):

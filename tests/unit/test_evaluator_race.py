@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 
 from agents.evaluator.policy import Evaluator
+from agents.executor.episode import _behaviour
 from agents.work import Desk, LineageWork
 from bus.results import Done
 from contracts import events as e
@@ -45,7 +46,7 @@ class Workers:
                 solved=False,
                 outcome="partly",
                 model_calls=3,
-                digest=f"{behaves} {job.task} {job.seed}",
+                behaviour=f"{behaves} {job.task} {job.seed}",
             )
         )
 
@@ -125,3 +126,12 @@ def test_a_simpler_harness_that_does_the_same_is_kept() -> None:
     confirmed, reverted = answered("confirm", 0, 4, raced=True, best=1)
     assert confirmed.verdict.decision == "revert"
     assert isinstance(reverted, e.ChangeReverted)
+
+
+def test_what_is_only_said_is_no_behaviour() -> None:
+    call = {"call": 1, "said": [{"role": "user", "content": "a"}], "reply": {"content": "b"}}
+    end = {"end": "finished", "error": "", "files": {}, "log": "x"}
+    spoken = [{**call, "said": [{"role": "user", "content": "something else"}]}, {**end, "log": "y"}]
+    assert _behaviour([call, end]) == _behaviour(spoken)
+    assert _behaviour([call, end]) != _behaviour([{**call, "reply": {"content": "c"}}, end])
+    assert _behaviour([call, end]) != _behaviour([call, {**end, "files": {"a.py": ""}}])

@@ -11,7 +11,7 @@ import pytest
 
 from agents.critic.taxonomy import KINDS
 from agents.planner import policy
-from agents.planner.bandit import HINTS, choose, expected, hints, posterior
+from agents.planner.bandit import HINT, HINTS, NEAR, choose, expected, hints, posterior
 from agents.planner.draft import RANGES, Draft, Ground, signature
 from agents.planner.grammar import DECODING, DOMAINS, MOMENTS, PHRASES, Primitive, read_grammar
 from agents.planner.mutate import mutations
@@ -327,19 +327,24 @@ def test_what_the_critic_saw_points_the_way(kind: str) -> None:
 def test_a_hint_weighs_as_much_as_its_share_of_the_failures() -> None:
     weights = hints([cluster("broke_a_test", 0.5), cluster("gave_up", 0.25), cluster("harness_fault", 0.25)])
     assert set(weights) == {*HINTS["broke_a_test"], *HINTS["gave_up"]}
-    assert weights["action:show_errors"] == pytest.approx(0.04)
-    assert weights["action:shift"] == pytest.approx(0.02)
+    assert weights["action:show_errors"] == pytest.approx(0.5 * NEAR["broke_a_test"] * HINT)
+    assert weights["action:shift"] == pytest.approx(0.25 * HINT)
+    # What nearly worked weighs more than what goes with every failure.
+    near = hints([cluster("lost_a_fix", 0.2), cluster("spent_all", 1.0)])
+    assert near["action:keep"] > near["action:scale"]
     # Kinds that point at the same thing add up: an episode can fail in several ways at once.
     both = hints([cluster("never_reached", 0.5), cluster("off_the_trace", 1.0)])
-    assert both["action:show_lines"] == pytest.approx(0.12)
+    assert both["action:show_lines"] == pytest.approx(
+        (0.5 * NEAR["never_reached"] + NEAR["off_the_trace"]) * HINT
+    )
     both = hints([cluster("repeated_itself", 0.5), cluster("repeated_itself", 0.5)])
-    assert both["action:discard"] == pytest.approx(0.08)
+    assert both["action:discard"] == pytest.approx(HINT)
 
 
-def test_the_chosen_differ_in_their_leading_ingredient_as_long_as_there_are_enough() -> None:
+def test_the_chosen_differ_in_their_narrowest_ingredient_as_long_as_there_are_enough() -> None:
     for seed in range(SEEDS):
         chosen = [draft for draft, _ in choose(POOLS[seed], {}, (), 4, random.Random(seed))]
-        assert len({draft.arms[0] for draft in chosen}) == 4
+        assert len({draft.arms[-1] for draft in chosen}) == 4
     tells = [draft for pool in POOLS[:20] for draft in pool if draft.arms[0] == "action:tell"]
     tells = list({draft.signature: draft for draft in tells}.values())[:6]
     chosen = [draft for draft, _ in choose(tells, {}, (), 4, random.Random(1))]
@@ -382,3 +387,14 @@ def test_every_plan_can_be_written_down_and_read_again() -> None:
         read = msgspec.json.decode(msgspec.json.encode(plan), type=e.Plan)
         assert read == plan
         assert signature(read.operator, read.change) == draft.signature
+
+
+@pytest.mark.parametrize("kind", ["never_reached", "broke_a_test"])
+def test_a_hint_counts_for_less_the_more_often_its_ingredients_were_measured(kind: str) -> None:
+    failures = (cluster(kind),)
+    nothing = {name: Arm(raced=60) for name in HINTS[kind]}
+
+    def times(arms: Mapping[str, Arm], told: tuple[e.FailureCluster, ...]) -> int:
+        return sum(picked(range(80), arms, told)[name] for name in HINTS[kind])
+
+    assert times({}, failures) > 1.5 * times(nothing, failures)

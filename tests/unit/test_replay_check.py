@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts import events as e
-from contracts.envelope import Envelope, seal
+from contracts.envelope import GENESIS, Envelope, NewEvent, seal
 from contracts.gate import ArmScores
 from contracts.lineage import Lineage, fold, state_hash
 from contracts.settings import CampaignSettings, Spent
@@ -306,6 +306,49 @@ def test_a_candidate_that_was_called_simpler_afterwards_is_found(simpler: Snapsh
         ]
         forged = forge(simpler, proposal, lambda event: replaced(event, growth=1), rehash=True)
         assert proposal < first(check(forged))[0] <= position
+
+
+@pytest.mark.parametrize("growth", [0, 40])
+def test_a_growth_that_does_not_follow_from_the_files_is_found_where_it_stands(growth: int) -> None:
+    async def play() -> Snapshot:
+        store = MemoryStore()
+        await synthetic_campaign(store, rounds=3, seed=2, mishaps=False, ablate=True)
+        return await snapshot(store, dict(store._blobs))
+
+    whole = asyncio.run(play())
+    assert check(whole).ok
+    for position in positions(whole, e.ChangeProposed):
+        forged = forge(whole, position, lambda event: replaced(event, growth=growth), rehash=True)
+        found, reason = first(check(forged))
+        assert found == position
+        assert f"growth is recorded as {growth}, its files give" in reason
+        bare = check(Snapshot(forged.all, {}))
+        assert bare.ok or first(bare)[0] > position, "without the files only what follows from it can tell"
+
+
+def test_what_was_proposed_before_growth_was_told_is_not_blamed() -> None:
+    async def play() -> Snapshot:
+        store = MemoryStore()
+        await synthetic_campaign(store, rounds=1, seed=2, mishaps=False, finish=False)
+        return await snapshot(store, dict(store._blobs))
+
+    whole = asyncio.run(play())
+    events, prev = [], b""
+    for old in whole.all:
+        fields = msgspec.json.decode(old.payload)
+        fields.pop("growth", None)
+        new = NewEvent(event_id=old.event_id, type=old.type, payload=msgspec.json.encode(fields))
+        sealed = seal(
+            new,
+            stream=old.stream,
+            version=old.version,
+            position=old.position,
+            at=old.at,
+            prev=prev or GENESIS,
+        )
+        prev = sealed.hash
+        events.append(sealed)
+    assert check(Snapshot(events, whole.blobs)).ok
 
 
 def test_every_lineage_is_checked() -> None:

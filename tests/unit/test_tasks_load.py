@@ -445,10 +445,21 @@ def test_suite_digest(make: Callable[..., Path]) -> None:
 
 def test_the_documented_examples_load(make: Callable[..., Path]) -> None:
     page = (Path(__file__).parents[2] / "docs" / "suites.md").read_text()
-    task, suite = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    loaded = load_suite(make(suite_files("cup-1", toml=suite) | {"tasks/cup-1/task.toml": task}))
+    task, package, suite = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    variants = {
+        "package.toml": package,
+        "program/cup.py": "    if self.level >= self.size:\n        pass\n",
+        "program/tests/test_cup.py": PLAIN_TEST,
+        "tests/test_hidden_cup.py": PLAIN_TEST,
+    }
+    files = suite_files("cup-1", toml=suite) | {"tasks/cup-1/task.toml": task}
+    files |= {f"tasks/mug/{path}": text for path, text in variants.items()}
+    loaded = load_suite(make(files))
     assert not loaded.faulty
-    assert loaded.practice[0].task.budget == Budget(model_calls=12, lines=50_000)
+    tasks = {graded.task.id: graded.task for graded in (*loaded.practice, *loaded.sealed)}
+    assert sorted(tasks) == ["cup-1", "mug-1"]
+    assert tasks["mug-1"].files["cup.py"] == "    if self.level > self.size:\n        pass\n"
+    assert tasks["cup-1"].budget == Budget(model_calls=12, lines=50_000)
 
 
 def test_errors_are_one_tree() -> None:

@@ -79,16 +79,16 @@ class Candidates:
     def proposed(self, context: Context) -> NDArray[np.int64]:
         """How often the conversation holds each candidate."""
         times = np.zeros(len(self.edits), dtype=np.int64)
-        for key, count in context.proposed.items():
-            times[self._numbers.get(key, [])] = count
+        for earlier, count in context.proposed.items():
+            times[self._numbers.get(earlier, [])] = count
         return times
 
     @cached_property
     def _numbers(self) -> dict[Key, list[int]]:
         """Which candidates an earlier edit was."""
         found: dict[Key, list[int]] = {}
-        for number, key in enumerate(self.keys):
-            found.setdefault(key, []).append(number)
+        for number, own in enumerate(self.keys):
+            found.setdefault(own, []).append(number)
         return found
 
     def _marks(self, lines: dict[int, float]) -> Array:

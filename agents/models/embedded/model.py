@@ -14,7 +14,7 @@ from agents.models.embedded.counts import Counts
 from agents.models.embedded.edits import Edit, is_solution_code
 from contracts.chat import ChatReply, ChatRequest, Message, Tool, ToolCall, Usage, estimate_tokens
 
-_CACHED_FILES = 128
+_CACHED_FILES = 512
 
 
 class EmbeddedModel:
