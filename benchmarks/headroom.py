@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -158,11 +159,10 @@ def load(graded: GradedTask, variant: Variant, program: Path) -> Case:
     summary = [f"{len(outcomes) - len(failed)} passed, {len(failed)} failed"]
     summary += [f"FAILED {name}: {error}" for name, error, _, _ in failed]
     evidence = [f'  File "{path}", line {line}' for _, _, frames, _ in failed for path, line in frames]
-    for _, _, _, places in failed:
-        covered: defaultdict[str, list[int]] = defaultdict(list)
-        for path, line in places:
-            covered[path].append(line)
-        evidence += [f"covered: {p}:{','.join(map(str, numbers))}" for p, numbers in sorted(covered.items())]
+    covered: defaultdict[str, set[int]] = defaultdict(set)
+    for path, line in (place for outcome in failed for place in outcome[3]):
+        covered[path].add(line)
+    evidence += [f"covered: {p}:{','.join(map(str, sorted(n)))}" for p, n in sorted(covered.items())]
     return Case(
         task.id,
         task.instruction,
@@ -334,7 +334,7 @@ def measure(
     several = [tasks[case.name]["solved"] for case in cases if len(case.single) > 1]
     return {
         "odds": median(t["odds"] for t in one),
-        "rank": median(t["rank"] or math.inf for t in one),
+        "rank": middle(t["rank"] for t in one),
         "solved, single": float(np.mean([t["solved"] for t in one])),
         "solved, several": float(np.mean(several)) if several else math.nan,
         "solved": float(np.mean([t["solved"] for t in tasks.values()])),
@@ -342,6 +342,11 @@ def measure(
         "ms per call": 1000 * (time.perf_counter() - started) / calls,
         "tasks": tasks,
     }
+
+
+def middle(ranks: Iterable[int]) -> float:
+    """The median of the ranks that there are; 0 where there is none."""
+    return median([rank for rank in ranks if rank] or [0])
 
 
 def reach(plain: dict[str, Any], covered: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -356,8 +361,8 @@ def reach(plain: dict[str, Any], covered: dict[str, Any]) -> dict[str, dict[str,
         kind: {
             "mistakes": len(found),
             "in reach": sum(rank > 0 for rank, _ in found),
-            "rank, plain": median(rank or math.inf for rank, _ in found),
-            "rank, covered": median(rank or math.inf for _, rank in found),
+            "rank, plain": middle(rank for rank, _ in found),
+            "rank, covered": middle(rank for _, rank in found),
         }
         for kind, found in sorted(ranks.items())
     }

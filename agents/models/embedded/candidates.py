@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.models.embedded.context import Change, Context, Key, key, replacement
+from agents.models.embedded.context import Change, Context, Key, key_for, replacement
 from agents.models.embedded.counts import Counts
 from agents.models.embedded.edits.derive import derive
 from agents.models.embedded.head import HEAD, KINDS
@@ -26,7 +26,7 @@ class Candidates:
         self.path = path
         self.edits = derived.edits
         self.base = base_scores(counts, derived, text)
-        self.keys: list[Key] = [key(path, e.before, e.after) for e in self.edits]
+        self.keys: list[Key] = [key_for(path, e.before, e.after) for e in self.edits]
         times: Counter[Key] = Counter()
         identities = []
         for own in self.keys:

@@ -11,7 +11,7 @@ from contracts.chat import Message, ToolCall
 
 EDIT = "edit"
 Key = tuple[str, str, str]
-"""What an earlier edit is recognized by: path, and the text before and after, as `key` has them."""
+"""What an earlier edit is recognized by: path, and the text before and after, as `key_for` has them."""
 Change = tuple[str, str]
 """The words that an edit takes away and those that it puts there."""
 
@@ -98,10 +98,10 @@ def _text(call: ToolCall, name: str) -> str:
 
 def key_of(call: ToolCall) -> Key:
     """What an edit call is recognized by when it is proposed again."""
-    return key(_text(call, "path"), _text(call, "old"), _text(call, "new"))
+    return key_for(_text(call, "path"), _text(call, "old"), _text(call, "new"))
 
 
-def key(path: str, old: str, new: str) -> Key:
+def key_for(path: str, old: str, new: str) -> Key:
     """What an edit is recognized by; surrounding blanks count only where nothing else is changed."""
     bare = old.strip(), new.strip()
     return (path, *bare) if bare[0] != bare[1] else (path, old, new)

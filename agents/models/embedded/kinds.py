@@ -52,7 +52,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "extra statement": ("extra statement", "superfluous", "unneeded", "should not be there", "extra line"),
     "missing statement": (
-        "missing statement", "missing line", "forgotten", "not reset", "missing update", "never updated",
+        "missing statement", "missing line", "is missing", "forgotten", "not reset", "missing update", "never updated",
         "lost statement", "missing return",
     ),
 }  # fmt: skip

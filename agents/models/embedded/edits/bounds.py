@@ -1,6 +1,7 @@
 """Rules for constants and bounds: a number that is one off, another text, a slice that begins or ends elsewhere."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 from agents.models.embedded.edits.change import Change
@@ -23,6 +24,8 @@ _NO_QUANTITIES = (
 _BETWEEN = ("", " ", ",", ", ", "-", "_", ".", ":", "\\n", "0")
 """Texts that stand between other texts, as they are written."""
 _SIMILAR_TEXTS = 2
+_UNITS = (7, 10, 12, 24, 30, 60, 100, 365, 1000, 1024, 3600)
+"""Numbers that come with calendars, clocks and measures, and are taken for one another."""
 
 
 def constant(source: Source) -> Iterator[Change]:
@@ -34,6 +37,8 @@ def constant(source: Source) -> Iterator[Change]:
     )
     for place in source.places:
         node = place.node
+        if isinstance(node, ast.JoinedStr) and node.lineno == node.end_lineno:
+            yield from _decimals(source, node)
         if not isinstance(node, ast.Constant) or _is_part_of_text(place):
             continue
         above = place.above.node if place.above else None
@@ -61,6 +66,15 @@ def constant(source: Source) -> Iterator[Change]:
                 yield Change(*span, new, span, 0.3)
 
 
+def _decimals(source: Source, node: ast.JoinedStr) -> Iterator[Change]:
+    """One decimal more or less in the formats of an f-string."""
+    start, code = source.span(node)[0], source.code(node)
+    for match in re.finditer(r"\.([0-9])(?=[fe%]\})", code):
+        at = start + len(code[: match.start(1)].encode())
+        for digits in sorted({int(match[1]) - 1, int(match[1]) + 1, 2, 1} - {int(match[1]), -1, 10}):
+            yield Change(at, at + 1, str(digits), (at, at + 1), 0.4)
+
+
 def _numbers(value: int, others: list[int]) -> dict[int, float]:
     choices = {value + 1: 1.0, value - 1: 1.0}
     if value in (-1, 1):
@@ -69,6 +83,9 @@ def _numbers(value: int, others: list[int]) -> dict[int, float]:
         choices.setdefault(0, 0.3)
     if abs(value) >= 10:
         choices |= {value * 10: 0.2} | ({value // 10: 0.2} if value % 10 == 0 else {})
+    if value in _UNITS:
+        at = _UNITS.index(value)
+        others = [*others, *_UNITS[max(at - 2, 0) : at], *_UNITS[at + 1 : at + 3]]
     return choices | {number: 0.2 for number in others if number not in choices}
 
 

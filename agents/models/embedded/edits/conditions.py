@@ -59,8 +59,19 @@ def _condition(source: Source, place: Place, test: ast.expr) -> Iterator[Change]
     if isinstance(test, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
         yield Change(*span, f"{text} is not None", span, 0.7)
         yield Change(*span, f"{text} is None", span, 0.3)
+        if isinstance(test, (ast.Name, ast.Attribute)):
+            yield Change(*span, f"{text} > 0", span, 0.2)
+            yield Change(*span, f"len({text}) > 1", span, 0.1)
     elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        yield Change(*span, f"{source.code(test.operand)} is None", span, 0.5)
+        operand = source.code(test.operand)
+        yield Change(*span, f"{operand} is None", span, 0.5)
+        for form in ("{} == 0", "{} <= 0", "len({}) < 2", "len({}) == 1") if operand.isidentifier() else ():
+            yield Change(*span, form.format(operand), span, 0.15)
+    elif isinstance(test, ast.Compare) and isinstance(test.comparators[0], ast.Constant):
+        subject = source.code(test.left).removeprefix("len(").removesuffix(")")
+        if subject.replace(".", "").isidentifier():
+            yield Change(*span, f"not {subject}", span, 0.4)
+            yield Change(*span, f"{subject} is None", span, 0.2)
     elif isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Is, ast.IsNot)):
         left = source.code(test.left)
         yield Change(*span, left if isinstance(test.ops[0], ast.IsNot) else f"not {left}", span, 0.5)

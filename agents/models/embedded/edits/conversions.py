@@ -98,6 +98,43 @@ def _unwrapped(source: Source, node: ast.Call) -> Iterator[Change]:
     called = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
     if called in ("sorted", "sort", "min", "max"):
         yield from _ordered(source, node, called)
+    yield from _passed(source, node, called)
+
+
+def _passed(source: Source, node: ast.Call, called: str) -> Iterator[Change]:
+    """What a built-in method or function takes besides, or need not be given."""
+    span, function = source.span(node), source.code(node.func)
+    given = [source.code(argument) for argument in node.args]
+    forms: dict[str, float] = {}
+    is_method = isinstance(node.func, ast.Attribute)
+    if node.keywords or any(isinstance(argument, (ast.Starred, ast.GeneratorExp)) for argument in node.args):
+        return
+    if called == "pop" and is_method:
+        forms = (
+            {f"{function}()": 0.7}
+            if given in (["0"], ["-1"])
+            else {f"{function}(0)": 0.7}
+            if not given
+            else {}
+        )
+        forms |= {f"{function}({given[0]}, None)": 0.4} if len(given) == 1 else {}
+    elif called == "append" and len(given) == 1:
+        forms = {f"{function.removesuffix('append')}insert(0, {given[0]})": 0.4}
+    elif called == "insert" and len(given) == 2:
+        forms = {f"{function.removesuffix('insert')}append({given[1]})": 1.0}
+    elif called == "get" and is_method and given:
+        forms = {f"{function}({given[0]}, {default})": 0.3 for default in ("0", "[]", "1", '""')}
+        forms |= {f"{function}({given[0]})": 0.4} if len(given) == 2 else {}
+    elif called in ("min", "max") and len(given) == 1:
+        forms = {f"{function}({given[0]}, default={default})": 0.4 for default in ("0", "None")}
+    elif called in ("split", "strip", "rstrip", "lstrip", "round") and is_method == (called != "round"):
+        kept = given[:1] if called == "round" else []
+        forms = {f"{function}({', '.join(kept)})": 0.5} if len(given) > len(kept) else {}
+        forms |= {f"{function}({given[0]}, 2)": 0.5} if called == "round" and len(given) == 1 else {}
+        forms |= {f'{function}(" ")': 0.2, f'{function}(",")': 0.2} if called == "split" and not given else {}
+    for form, weight in forms.items():
+        if form != source.code(node):
+            yield Change(*span, form, span, weight)
 
 
 def _ordered(source: Source, node: ast.Call, called: str) -> Iterator[Change]:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from agents.models.embedded.edits import (
+    beginnings,
     bounds,
     branches,
     calls,
@@ -39,8 +40,8 @@ RULES: dict[str, Rule] = {
     "arguments": calls.arguments,
     "wrong call": calls.wrong_call,
     "return": values.result,
-    "initial value": values.initial_value,
-    "mutable default": values.mutable_default,
+    "initial value": beginnings.initial_value,
+    "mutable default": beginnings.mutable_default,
     "missing guard": guards.missing_guard,
     "wrong guard": conditions.wrong_guard,
     "base case": recursion.base_case,

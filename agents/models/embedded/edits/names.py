@@ -8,6 +8,7 @@ from agents.models.embedded.edits.source import Place, Source, is_called, on_sel
 
 _MOST = 6
 """Alternatives of one place; the nearest names come first."""
+_TYPES = ("int", "float", "str", "list", "dict", "tuple", "bool")
 _UNREAD = 5.0
 """How much likelier a name is meant that is bound but never read otherwise."""
 _LEFT_UNREAD = 0.4
@@ -22,6 +23,7 @@ def name(source: Source) -> Iterator[Change]:
         if not isinstance(node, ast.Name) or place.function is None or is_called(place):
             continue
         span = source.span(node)
+        yield from _of_type(source, place, node)
         if node.id in constants and isinstance(node.ctx, ast.Load):
             for other in [n for n in constants if n != node.id][:_MOST]:
                 yield Change(*span, other, span)
@@ -29,6 +31,20 @@ def name(source: Source) -> Iterator[Change]:
             yield from _read(source, place, node)
         elif isinstance(getattr(place.above, "node", None), ast.Assign):
             yield from _bound_again(source, place, node)
+
+
+def _of_type(source: Source, place: Place, node: ast.Name) -> Iterator[Change]:
+    """Another built-in type that something is tested to be of."""
+    above = place.above.node if place.above else None
+    if (
+        isinstance(above, ast.Call)
+        and getattr(above.func, "id", "") == "isinstance"
+        and node in above.args[1:]
+    ):
+        span = source.span(node)
+        for other in _TYPES if node.id in _TYPES else ():
+            if other != node.id:
+                yield Change(*span, other, span)
 
 
 def _read(source: Source, place: Place, node: ast.Name) -> Iterator[Change]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from agents.models.embedded.edits import blocks, uses
 from agents.models.embedded.edits.change import Change
-from agents.models.embedded.edits.source import Function, Source, parameters
+from agents.models.embedded.edits.source import Function, Source, is_called, parameters
 from agents.models.embedded.edits.values import returned
 
 _MOST, _OTHERS = 16, 5
@@ -174,7 +174,12 @@ def _ends(name: str, argument: ast.expr, names: list[str], used: uses.Uses) -> O
     if isinstance(argument, ast.Attribute):
         return {f"{name} is None": 1.0, f"not {name}": 0.6}
     if isinstance(argument, ast.Name):
-        return {f"not isinstance({name}, list)": 0.4, f"not {name}": 0.7, f"{name} is None": 0.6}
+        return {
+            f"not isinstance({name}, list)": 0.4,
+            f"not isinstance({name}, dict)": 0.2,
+            f"not {name}": 0.7,
+            f"{name} is None": 0.6,
+        }
     return {f"not {name}": 0.7, f"len({name}) <= 1": 0.4}
 
 
@@ -197,6 +202,11 @@ def _values(source: Source, function: Function, calls: list[ast.Call]) -> Option
                 {"True": 1.0, "False": 0.6} if isinstance(node.op, ast.And) else {"False": 1.0, "True": 0.6}
             )
     found |= {name: 0.5 for name in names[:2] if name not in found}
+    for place in source.inside[function]:
+        read = place.node
+        plain = isinstance(read, ast.Attribute) and isinstance(read.ctx, ast.Load) and not is_called(place)
+        if plain and isinstance(read, ast.Attribute) and source.code(read.value) in [*names[:1], "self"]:
+            found.setdefault(source.code(read), 0.3)
     if "[]" in found or names:
         found.setdefault("[[]]", 0.3)
         found |= {f"[{name}]": 0.25 for name in names[:1]}
