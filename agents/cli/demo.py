@@ -23,21 +23,25 @@ def demo(seed: int, rounds: int, seconds: float, store: Path, as_json: bool) -> 
     Every demo gets a store of its own below STORE; one that was interrupted is resumed.
     """
     from agents.cli.run import run_campaign
-    from agents.tasks.suite import load_suite
+    from agents.tasks.suite import load_suite, thinned
     from contracts.gate import GateSettings
     from contracts.settings import CampaignSettings, Limits
 
     settings = CampaignSettings(
         rounds=rounds,
         seed=seed,
-        gate=GateSettings(candidates=4, race_seeds=2, confirm_seeds=6),
-        release_seeds=8,
+        gate=GateSettings(candidates=4, race_seeds=2, confirm_seeds=8),
+        plans=12,
+        probes=8,
+        release_seeds=2,
         null_every=0,
         limits=Limits(seconds=seconds),
     )
     folder = _folder(store / "demos", seed)
     click.echo(f"store: {folder}", err=True)
-    run_campaign(load_suite("repair"), settings, store=folder, collected=False, as_json=as_json)
+    # One task of every package, so that there is time for a few rounds; all sealed ones, for what is claimed.
+    suite = thinned(load_suite("repair"), practice=1, sealed=3)
+    run_campaign(suite, settings, store=folder, collected=False, as_json=as_json)
 
 
 def _folder(base: Path, seed: int) -> Path:

@@ -10,7 +10,7 @@ import pytest
 from agents.tasks import errors
 from agents.tasks.files import MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES, is_test_path
 from agents.tasks.load import DEFAULT_INSTRUCTION, load_bare, load_task, task_digest
-from agents.tasks.suite import Suite, load_suite, split_packages, suite_names
+from agents.tasks.suite import Suite, load_suite, split_packages, suite_names, thinned
 from contracts.tasks import Budget, GradedTask, TestSpec
 
 Files = dict[str, str | bytes]
@@ -466,3 +466,15 @@ def test_errors_are_one_tree() -> None:
     found = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     assert all(issubclass(kind, errors.TaskError) for kind in found)
     assert all((kind.__doc__ or "").startswith("Raised when") for kind in found)
+
+
+def test_a_thinned_suite_keeps_the_first_tasks_of_every_package() -> None:
+    whole = load_suite("repair")
+    thin = thinned(whole, practice=1, sealed=2)
+    assert [g.task.id for g in thin.practice] == [
+        g.task.id for g in whole.practice if g.task.id.endswith("-1")
+    ]
+    assert len(thin.sealed) == 32
+    assert {g.task.package for g in thin.sealed} == {g.task.package for g in whole.sealed}
+    assert thin.digest != whole.digest
+    assert thinned(whole, practice=3, sealed=3).digest == whole.digest
