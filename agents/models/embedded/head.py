@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from contracts.record import Record
 
-REVISION = 3
+REVISION = 4
 """Of the model's code: raised whenever the same counts and the same request would give another answer."""
 
 KINDS = {
