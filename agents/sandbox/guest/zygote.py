@@ -27,6 +27,8 @@ from typing import Any
 from . import isolate
 
 _SAMPLE_SECONDS = 0.05
+_PATIENCE = 3
+"""Runs in a row without a pause, after which importing ahead waits for none."""
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGESIZE")
 
@@ -220,9 +222,12 @@ def main(fd: int, nested: bool, stranger: bool, places: list[str], preload: list
     waiting.register(control, select.POLLIN)
     if os.path.isdir("/site"):
         sys.path.append("/site")
+    busy = 0
     while True:
-        # Whatever can be imported ahead is imported while nobody waits.
-        while preload and not waiting.poll(2):
+        # Whatever can be imported ahead is imported while nobody waits, or once it is clear that somebody always does:
+        # a run that has to import it all by itself takes twice as long.
+        busy += 1
+        while preload and (busy > _PATIENCE or not waiting.poll(2)):
             name = preload.pop(0)
             try:
                 __import__(name)
