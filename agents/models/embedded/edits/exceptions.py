@@ -139,11 +139,10 @@ def _is_exception(place: Place, known: Collection[str]) -> bool:
 def _caught(source: Source, caught: ast.expr, known: Collection[str]) -> Iterator[Change]:
     """One exception more or less in what a handler catches."""
     span = source.span(caught)
-    names = (
-        [source.code(each) for each in caught.elts]
-        if isinstance(caught, ast.Tuple)
-        else [source.code(caught)]
-    )
+    parts = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    names = list(dict.fromkeys(source.code(each) for each in parts))  # an edit may have named one twice
+    if not names:
+        return
     others = [n for n in dict.fromkeys((*_RELATIVES.get(names[0], ()), *known, *_COMMON)) if n not in names]
     for other in others[:6]:
         yield Change(*span, f"({', '.join([*names, other])})", span, 0.3)
