@@ -33,17 +33,17 @@ class Candidates:
             times[own] += 1  # equal lines of a file are told apart by their order
             identities.append(identity("\0".join((*own, str(times[own])))))
         self.identities = np.array(identities, dtype=np.uint64)
-        self._kinds = {kind: self._of_kind(kind) for kind in KINDS}
+        self._kinds = {kind: np.zeros(len(self.edits), dtype=np.bool_) for kind in KINDS}
+        """Which candidates can be meant as a mend of a kind of mistake."""
+        for number, edit in enumerate(self.edits):
+            for kind, _ in edit.shares:
+                self._kinds[kind][number] = True
         self._size = text.count("\n") + 2
         self._first = np.array([e.block[0] for e in self.edits], dtype=np.int64)
         self._last = np.array([e.block[1] for e in self.edits], dtype=np.int64)
         self._functions = sorted({(e.function_lines, e.function) for e in self.edits})
         numbers = {f: i for i, f in enumerate(self._functions)}
         self._function = np.array([numbers[e.function_lines, e.function] for e in self.edits], dtype=np.int64)
-
-    def _of_kind(self, kind: str) -> NDArray[np.bool_]:
-        """Which candidates can be meant as a mend of a kind of mistake."""
-        return np.array([any(own == kind for own, _ in e.shares) for e in self.edits], dtype=np.bool_)
 
     def _of_kinds(self, kinds: Collection[str]) -> NDArray[np.bool_]:
         """Which candidates are of any of some kinds; a kind that there is not is nobody's."""

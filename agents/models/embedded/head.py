@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from contracts.record import Record
 
-REVISION = 4
+REVISION = 5
 """Of the model's code: raised whenever the same counts and the same request would give another answer."""
 
 KINDS = {

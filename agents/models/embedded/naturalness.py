@@ -1,8 +1,11 @@
 """How natural an edit leaves the code: the base score of a candidate, which depends on the text alone."""
 
 from bisect import bisect_left
+from functools import lru_cache
+from itertools import chain
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from agents.models.embedded.counts import ORDER, START, Counts
@@ -32,34 +35,54 @@ def _gains(counts: Counts, derived: Derived, text: str) -> NDArray[np.float64]:
     if not derived.edits:
         return np.zeros(0)
     lines, plain = _Lines(counts, derived.lines), text.replace("\r\n", "\n").split("\n")
-    windows: list[list[int]] = []
-    owners: list[int] = []
-    signs: list[float] = []
+    sequences: list[list[int]] = []
+    blocks: dict[tuple[int, int], int] = {}
+    """Logical lines → which sequence they are as they stand: many edits share them."""
+    before: list[int] = []
+    after: list[int] = []
     added: list[int] = []
-    for number, edit in enumerate(derived.edits):
-        first, last = lines.block(edit)
+    for edit in derived.edits:
+        first, last = block = lines.block(edit)
         left, right = lines.left(first), lines.right(last)
         old = [token for line in range(first, last) for token in lines.tokens[line]]
-        changed = logical_lines(replaced(plain, edit))
         new, indent = [], lines.indent(first - 1)
-        for line in changed:
-            new += counts.ids([step(indent, line.indent), *normalize(line.words, counts.kept)])
-            indent = line.indent
+        for own, tokens in _read(replaced(plain, edit), counts.kept):
+            new += counts.ids([step(indent, own), *tokens])
+            indent = own
         if last < len(lines.lines):
-            after = counts.ids([step(indent, lines.indent(last))])
-            new_right, old_right = after + right[1:], right
+            behind = counts.ids([step(indent, lines.indent(last))]) + right[1:]
         else:
-            new_right, old_right = [], []
-        for sign, sequence in ((1.0, left + new + new_right), (-1.0, left + old + old_right)):
-            for end in range(ORDER, len(sequence) + 1):
-                windows.append(sequence[end - ORDER : end])
-                owners.append(number)
-                signs.append(sign)
+            behind, right = [], []
+        if block not in blocks:
+            blocks[block] = len(sequences)
+            sequences.append(left + old + right)
+        before.append(blocks[block])
+        after.append(len(sequences))
+        sequences.append(left + new + behind)
         added.append(len(new) - len(old))
-    logs = counts.log_probability(np.array(windows, dtype=np.int64)) * np.array(signs)
-    gains = np.bincount(owners, weights=logs, minlength=len(derived.edits))
-    result: NDArray[np.float64] = gains + HEAD.token * np.array(added)
+    sums = _log_probabilities(counts, sequences)
+    result: NDArray[np.float64] = sums[after] - sums[before] + HEAD.token * np.array(added)
     return result
+
+
+def _log_probabilities(counts: Counts, sequences: list[list[int]]) -> NDArray[np.float64]:
+    """The log-probability of each sequence behind its first tokens, which are context alone."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    flat = np.fromiter(chain.from_iterable(sequences), dtype=np.int64, count=int(lengths.sum()))
+    owners = np.repeat(np.arange(len(sequences)), lengths)[ORDER - 1 :]
+    windows = sliding_window_view(flat, ORDER)
+    whole = owners == np.repeat(np.arange(len(sequences)), lengths)[: len(owners)]
+    logs = counts.log_probability(windows[whole])
+    return np.bincount(owners[whole], weights=logs, minlength=len(sequences))
+
+
+@lru_cache(maxsize=65536)
+def _read(code: str, kept: frozenset[str]) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Indent and normalized tokens of each logical line of changed statements.
+
+    Kept over files: once an edit is made, most candidates of the file are what they were.
+    """
+    return tuple((line.indent, tuple(normalize(line.words, kept))) for line in logical_lines(code))
 
 
 class _Lines:

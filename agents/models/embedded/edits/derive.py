@@ -235,7 +235,7 @@ def compiles(lines: list[str], edit: Edit) -> bool:
     return _parses(replaced(lines, edit))
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=65536)
 def _parses(code: str) -> bool:
     """Whether logical lines parse, where heads of blocks need not have a body."""
     indent = code[: len(code) - len(code.lstrip())]
