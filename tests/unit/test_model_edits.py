@@ -44,7 +44,7 @@ def spread(values, width):
     return (highest - lowest) / width if True else math.floor(total)
 '''
 
-HANDLERS = '''\
+HANDLERS = """\
 class Missing(KeyError):
     pass
 
@@ -59,7 +59,7 @@ def read(table, key, default=None):
     finally:
         table.close()
     return value
-'''
+"""
 
 
 def apply(text: str, edit: Edit) -> str:
