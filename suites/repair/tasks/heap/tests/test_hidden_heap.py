@@ -1,11 +1,8 @@
 from heap import Heap, drain, first_of, heap_sort
 
 
-def test_sort_ascending_values():
+def test_sort_ordered_values():
     assert heap_sort(range(10)) == list(range(10))
-
-
-def test_sort_descending_values():
     assert heap_sort(range(12, 0, -1)) == list(range(1, 13))
 
 
@@ -44,3 +41,9 @@ def test_more_asked_for_than_there_is():
 def test_nothing_to_sort():
     assert heap_sort([]) == []
     assert heap_sort([3]) == [3]
+
+
+def test_nothing_to_look_at():
+    heap = Heap([(3, "sweep")])
+    heap.pop()
+    assert heap.peek() is None
