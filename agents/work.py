@@ -15,6 +15,9 @@ from contracts.lineage import Campaign, Lineage, Round
 from eventstore import trees
 from eventstore.client import LedgerClient
 
+REMEMBERED = 8
+"""The latest lessons of a lineage, which its planner and its critic read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
@@ -70,6 +73,16 @@ class LineageWork(Work[Lineage]):
         if self.campaign.round is None:
             raise ValueError("a duty without a round")
         return self.campaign.round
+
+    async def lessons(self) -> list[str]:
+        """The latest pages of the lineage's memory, the newest last."""
+        blobs = self.state.lessons[-REMEMBERED:]
+        return [(await self.desk.ledger.get(blob)).decode(errors="replace") for blob in blobs]
+
+
+def headline(lesson: str) -> str:
+    """The first line of a page of memory, as a sentence."""
+    return lesson.split("\n", 1)[0].lstrip("# ")
 
 
 class Policy(Protocol):

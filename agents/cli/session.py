@@ -1,7 +1,7 @@
 """A ledger to write to: the running service's where there is one, else the file itself."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,33 +26,34 @@ async def running_bus(store: Path, bus: str = "", *, name: str = "ratchet") -> B
         return None
 
 
-@asynccontextmanager
-async def readable_ledger(store: Path, bus: str = "") -> AsyncIterator[Any]:
+def readable_ledger(store: Path, bus: str = "") -> AbstractAsyncContextManager[Any]:
     """A ledger to read: the running service's where there is one, else the file, which nobody else is kept from.
 
     Raises:
         LedgerError: there is no store, or it cannot be read.
     """
-    async with _service(store, bus) as client:
-        if client is not None:
-            yield client
-            return
-    async with SqliteStore.read_only(store) as opened:
-        yield opened
+    return _ledger(store, bus, SqliteStore.read_only)
 
 
-@asynccontextmanager
-async def writable_ledger(store: Path, bus: str = "") -> AsyncIterator[Any]:
+def writable_ledger(store: Path, bus: str = "") -> AbstractAsyncContextManager[Any]:
     """A ledger that takes appends. Its file must exist already when no service runs.
 
     Raises:
         LedgerError: there is no store, or it cannot be written.
     """
+    return _ledger(store, bus, SqliteStore.open)
+
+
+@asynccontextmanager
+async def _ledger(
+    store: Path, bus: str, file: Callable[[Path], AbstractAsyncContextManager[SqliteStore]]
+) -> AsyncIterator[Any]:
+    """The running service, else the store's own file."""
     async with _service(store, bus) as client:
         if client is not None:
             yield client
             return
-    async with SqliteStore.open(store) as opened:
+    async with file(store) as opened:
         yield opened
 
 

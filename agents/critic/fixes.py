@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from agents.critic.story import Story
+from contracts.ends import common_ends
 from contracts.events import Fix
 
 _WORD = re.compile(r"[A-Za-z_]\w*|\d+(?:\.\d+)?|'[^'\n]*'|\"[^\"\n]*\"|[<>=!]=|//|\*\*|[-+*/%]=|\S")
@@ -17,12 +18,7 @@ MOST = 12
 def kind_of(old: str, new: str) -> str:
     """What an edit changed: `comparison`, `operator`, `constant` … or `statement` where it is none of these."""
     before, after = _WORD.findall(old), _WORD.findall(new)
-    start = 0
-    while start < min(len(before), len(after)) and before[start] == after[start]:
-        start += 1
-    end = 0
-    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
-        end += 1
+    start, end = common_ends(before, after)
     gone, come = before[start : len(before) - end], after[start : len(after) - end]
     return _kind(gone, come, before[:start], (old.count("\n"), new.count("\n"))) if gone or come else "layout"
 
@@ -84,6 +80,6 @@ def fixes(stories: Sequence[Story]) -> tuple[Fix, ...]:
             if attempt.tested:
                 kind = kind_of(attempt.old, attempt.new)
                 tried[kind] += 1
-                helped[kind] += bool(attempt.fixed and not attempt.broken)
+                helped[kind] += attempt.mends
     ranked = sorted(tried, key=lambda kind: (-helped[kind], -tried[kind], kind))
     return tuple(Fix(kind=kind, count=helped[kind], tried=tried[kind]) for kind in ranked[:MOST])

@@ -8,6 +8,7 @@ from agents.critic.story import Story, places, read_story
 from agents.critic.taxonomy import KINDS, clusters
 from agents.evaluator.measure import Arm, measure
 from agents.work import LineageWork as Work
+from agents.work import headline
 from contracts import events as e
 from contracts.jobs import EpisodeResult
 from contracts.lineage import Candidate
@@ -73,28 +74,19 @@ class Critic:
         campaign, round_ = work.campaign, work.round
         best: Candidate | None = next((c for c in round_.candidates if c.number == round_.best), None)
         scored = score_predictions(best, round_) if best else Scored()
-        before = await self._memory(work)
+        before = [headline(page) for page in await work.lessons()]
         text = write_lesson(work.state, round_, best, scored, before)
-        headline = text.split("\n", 1)[0].lstrip("# ")
         return [
             e.LessonRecorded(
                 campaign=campaign.id,
                 round=round_.number,
                 lesson=await work.desk.ledger.put(text.encode()),
-                headline=headline,
+                headline=headline(text),
                 hits=scored.hits,
                 misses=scored.misses,
                 credit=scored.credit,
             )
         ]
-
-    async def _memory(self, work: Work) -> list[str]:
-        """Headlines of the lessons so far, newest last; what cannot be read is left out."""
-        headlines = []
-        for blob in work.state.lessons[-8:]:
-            text = (await work.desk.ledger.get(blob)).decode(errors="replace")
-            headlines.append(text.split("\n", 1)[0].lstrip("# "))
-        return headlines
 
 
 def _places_of(results: Sequence[EpisodeResult], stories: Mapping[str, Story]) -> dict[str, tuple[str, ...]]:

@@ -32,9 +32,9 @@ class Attempt(NamedTuple):
         return f"{self.path}:{self.line}"
 
     @property
-    def same(self) -> tuple[str, str, str]:
-        """What makes two edits the same one."""
-        return self.path, self.old.strip(), self.new.strip()
+    def mends(self) -> bool:
+        """Whether it made failing tests pass and broke none."""
+        return bool(self.fixed) and not self.broken
 
 
 class Story(NamedTuple):
@@ -49,7 +49,7 @@ class Story(NamedTuple):
     @property
     def mended(self) -> tuple[Attempt, ...]:
         """Attempts that made failing tests pass and broke none."""
-        return tuple(a for a in self.attempts if a.fixed and not a.broken)
+        return tuple(attempt for attempt in self.attempts if attempt.mends)
 
 
 def read_transcript(data: bytes) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from agents.planner.draft import TEXTS, Draft, surface_of
+from contracts.ends import common_ends
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.Gt),
@@ -73,11 +74,7 @@ def _draft(m: Mutation) -> Draft:
 def _short(text: str, other: str) -> str:
     """The words of a text that another one does not begin or end with, and one word on either side."""
     ours, theirs = text.split(), other.split()
-    start = end = 0
-    while start < min(len(ours), len(theirs)) and ours[start] == theirs[start]:
-        start += 1
-    while end < min(len(ours), len(theirs)) - start and ours[-1 - end] == theirs[-1 - end]:
-        end += 1
+    start, end = common_ends(ours, theirs)
     return " ".join(ours[max(0, start - 1) : len(ours) - max(0, end - 1)])[:70]
 
 

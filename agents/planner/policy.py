@@ -10,12 +10,10 @@ from agents.planner.operators import drafts
 from agents.planner.text import expired
 from agents.planner.wide import ablations, wider
 from agents.work import LineageWork as Work
+from agents.work import headline
 from contracts import events as e
 from contracts.lineage import Lineage, state_hash
 from contracts.statistics import derive_seed
-
-READ = 8
-"""Lessons that the planner reads before it plans."""
 
 
 class Planner:
@@ -54,11 +52,11 @@ class Planner:
             head=round_.tree,
             heads={version.tree for version in state.versions},
         )
-        failures, lessons = round_.failures or (), await self._lessons(work)
+        failures, lessons = round_.failures or (), await work.lessons()
         chosen = chosen_drafts(state, ground, failures, lessons, rng)
         tasks = [task.id for task in campaign.suite.practice]
         weak = [task for task, mean in zip(tasks, round_.incumbent_means, strict=False) if 0 < mean < 1]
-        remembered = lessons[-1].split("\n", 1)[0].lstrip("# ") if lessons else ""
+        remembered = headline(lessons[-1]) if lessons else ""
         return [
             e.ChangePlanned(
                 campaign=campaign.id,
@@ -69,11 +67,6 @@ class Planner:
             )
             for number, (draft, effect) in enumerate(chosen)
         ]
-
-    async def _lessons(self, work: Work) -> list[str]:
-        """The latest pages of the campaign's memory, the newest last."""
-        blobs = work.state.lessons[-READ:]
-        return [(await work.desk.ledger.get(blob)).decode(errors="replace") for blob in blobs]
 
 
 def chosen_drafts(

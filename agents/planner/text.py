@@ -3,7 +3,7 @@
 import random
 import re
 
-from agents.planner.draft import TEXTS, Draft, Ground
+from agents.planner.draft import TEXTS, Draft, Ground, surface_of
 from agents.planner.grammar import PHRASES
 
 PROMPT, MEMORY = "prompts/system.md", "memory/lessons.md"
@@ -76,7 +76,7 @@ def erase(ground: Ground) -> list[Draft]:
     """Take out what was added for the model to read: a line, or a whole skill."""
     return [
         Draft(
-            surface=path.partition("/")[0].removesuffix("s"),
+            surface=surface_of(path),
             operator="erase",
             arms=("erase",),
             change={"path": path, "text": part},

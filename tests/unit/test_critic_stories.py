@@ -138,10 +138,10 @@ def attempt(**fields: Any) -> Attempt:
     return Attempt(**told)
 
 
-def test_two_edits_are_the_same_whatever_line_and_indent_they_name() -> None:
-    assert attempt().same == attempt(line=9, old="  x = 1", new="x = 2\n").same
-    assert attempt().same != attempt(new="x = 3").same
-    assert attempt().same != attempt(path="b.py").same
+def test_an_edit_mends_when_it_makes_a_test_pass_and_breaks_none() -> None:
+    assert attempt().mends
+    assert not attempt(broken=frozenset("u")).mends
+    assert not attempt(fixed=frozenset()).mends
 
 
 @pytest.mark.parametrize(

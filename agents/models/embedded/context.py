@@ -8,6 +8,7 @@ from typing import NamedTuple
 from agents.models.embedded.page import Frames, Page, read
 from agents.models.embedded.tokens import lex
 from contracts.chat import Message, ToolCall
+from contracts.ends import differing
 
 EDIT = "edit"
 Key = tuple[str, str, str]
@@ -112,10 +113,5 @@ def replacement(old: str, new: str) -> Change:
     """The words in which two texts differ, from the first difference to the last."""
     before = [word.text for word in lex(old) if word.sort != "newline"]
     after = [word.text for word in lex(new) if word.sort != "newline"]
-    start = 0
-    while start < min(len(before), len(after)) and before[start] == after[start]:
-        start += 1
-    end = 0
-    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
-        end += 1
-    return " ".join(before[start : len(before) - end]), " ".join(after[start : len(after) - end])
+    gone, come = differing(before, after)
+    return " ".join(gone), " ".join(come)

@@ -73,7 +73,8 @@ def _log_probabilities(counts: Counts, sequences: list[list[int]]) -> NDArray[np
     windows = sliding_window_view(flat, ORDER)
     whole = owners == np.repeat(np.arange(len(sequences)), lengths)[: len(owners)]
     logs = counts.log_probability(windows[whole])
-    return np.bincount(owners[whole], weights=logs, minlength=len(sequences))
+    sums = np.bincount(owners[whole], weights=logs, minlength=len(sequences))
+    return sums.astype(np.float64, copy=False)
 
 
 @lru_cache(maxsize=65536)

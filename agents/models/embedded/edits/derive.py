@@ -26,6 +26,7 @@ from agents.models.embedded.edits import (
 from agents.models.embedded.edits.change import Change, Rule
 from agents.models.embedded.edits.source import Function, Source
 from agents.models.embedded.tokens import LogicalLine, logical_lines
+from contracts.ends import common_ends
 
 RULES: dict[str, Rule] = {
     "comparison": operators.comparison,
@@ -147,12 +148,7 @@ def _key(edit: Edit) -> _Key:
     if edit.line == edit.end_line and "\n" not in edit.after:
         return edit.line, edit.before, edit.after
     old, new = edit.before.split("\n"), edit.after.split("\n")
-    shorter, start = min(len(old), len(new)), 0
-    while start < shorter and old[start] == new[start]:
-        start += 1
-    end = 0
-    while end < shorter - start and old[-1 - end] == new[-1 - end]:
-        end += 1
+    start, end = common_ends(old, new)
     return edit.line + start, "\n".join(old[start : len(old) - end]), "\n".join(new[start : len(new) - end])
 
 
