@@ -105,7 +105,7 @@ def _attempts(
     fingerprint = embedded_model(chosen.counts).fingerprint
     results: list[EpisodeResult] = []
     known = {graded.digest: graded}
-    with LocalExecutors(chosen.counts, chosen.files, known, processes=1, unsafe=unsafe) as pool:
+    with LocalExecutors(chosen.counts, known, processes=1, unsafe=unsafe) as pool:
         for attempt in range(1, attempts + 1):
             job = EpisodeJob(
                 task=graded.digest,
@@ -115,7 +115,7 @@ def _attempts(
                 fingerprint=fingerprint,
                 transcript=True,
             )
-            result = next(iter(pool.run([job])))
+            result = next(iter(pool.run(chosen.files, [job])))
             results.append(result)
             if result.visible_passed:
                 break

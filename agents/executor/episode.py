@@ -12,6 +12,7 @@ import msgspec
 from agents.executor.reports import Reports
 from agents.models.errors import ModelError
 from agents.sandbox import Complete, Frame, Ok, Problem, Refused, Reply, out_of_budget
+from agents.sandbox.tests import TestSession
 from contracts.chat import ChatRequest, Message, Model, ToolCall, Usage
 from contracts.grading import Grade, grade
 from contracts.jobs import EpisodeJob, EpisodeResult, Outcome
@@ -33,6 +34,8 @@ class Episode:
     model: Model
     reports: Reports
     noise: str
+    session: TestSession | None = None
+    """Where the visible tests run while the harness works; hidden ones never do."""
     usage: Usage = Usage()
     calls: int = 0
     tests: int = 0
@@ -106,7 +109,7 @@ class Episode:
         """The visible tests' report on the task's workspace with these files laid over it."""
         laid = {**self.task.files, **files}
         budget = self.task.budget
-        return self.reports.get(laid, self.task.tests, budget.lines, float(budget.wall_seconds))
+        return self.reports.get(laid, self.task.tests, budget.lines, float(budget.wall_seconds), self.session)
 
     def _refuse(self, what: str) -> Reply:
         self.refused = self.refused or what
@@ -143,7 +146,9 @@ def run_episode(
     started = time.monotonic()
     task = graded.task
     episode = Episode(task, model, reports, noise=f"{graded.digest}/{job.seed}")
-    run = reports.sandbox.run_harness(tree, task, episode.serve, seed=_number(job.seed))
+    with reports.sandbox.test_session() as episode.session:
+        run = reports.sandbox.run_harness(tree, task, episode.serve, seed=_number(job.seed))
+    episode.session = None
     files = {
         p: text for p, text in run.files.items() if p in task.solution_files and text != task.files.get(p)
     }

@@ -28,13 +28,11 @@ class _Worker:
 
     model: Model
     reports: Reports
-    tree: Mapping[str, bytes]
     tasks: Mapping[str, GradedTask]
 
 
 def _begin(
     counts: bytes,
-    tree: Mapping[str, bytes],
     tasks: Mapping[str, GradedTask],
     reports: Path | None,
     unsafe: bool,
@@ -45,14 +43,13 @@ def _begin(
     tie(parent, signal.SIGKILL)
     _Worker.model = embedded_model(counts)
     _Worker.reports = Reports(Sandbox(unsafe=unsafe), reports)
-    _Worker.tree = tree
     _Worker.tasks = tasks
 
 
-def _episode(job: EpisodeJob) -> EpisodeResult:
+def _episode(tree: Mapping[str, bytes], job: EpisodeJob) -> EpisodeResult:
     for attempt in range(_TRIES):
         try:
-            return run_episode(job, _Worker.tasks[job.task], _Worker.tree, _Worker.model, _Worker.reports)
+            return run_episode(job, _Worker.tasks[job.task], tree, _Worker.model, _Worker.reports)
         except SandboxFault:
             if attempt == _TRIES - 1:
                 raise
@@ -78,12 +75,11 @@ def _undisturbed() -> Iterator[None]:
 
 
 class LocalExecutors:
-    """A pool of executor processes for one harness and some tasks, named by their digest."""
+    """A pool of executor processes for some tasks, named by their digest."""
 
     def __init__(
         self,
         counts: bytes,
-        tree: Mapping[str, bytes],
         tasks: Mapping[str, GradedTask],
         *,
         processes: int | None = None,
@@ -96,7 +92,7 @@ class LocalExecutors:
             self.count,
             mp_context=get_context("spawn"),
             initializer=_begin,
-            initargs=(counts, dict(tree), dict(tasks), reports, unsafe, os.getpid()),
+            initargs=(counts, dict(tasks), reports, unsafe, os.getpid()),
         )
 
     def __enter__(self) -> Self:
@@ -112,12 +108,18 @@ class LocalExecutors:
         for process in processes.values():
             process.join(5)
 
-    def run(self, jobs: Iterable[EpisodeJob]) -> Iterator[EpisodeResult]:
-        """Results as they come, in no order. Raises what an episode raised."""
+    def run(self, tree: Mapping[str, bytes], jobs: Iterable[EpisodeJob]) -> Iterator[EpisodeResult]:
+        """Results of a harness's jobs as they come, in no order. Raises what an episode raised."""
+        yield from self.run_all((tree, job) for job in jobs)
+
+    def run_all(
+        self, jobs: Iterable[tuple[Mapping[str, bytes], EpisodeJob]]
+    ) -> Iterator[EpisodeResult]:
+        """Results of several harnesses' jobs as they come, in no order. Raises what an episode raised."""
         waiting: set[Future[EpisodeResult]] = set()
-        for job in jobs:
+        for tree, job in jobs:
             with _undisturbed():
-                waiting.add(self._pool.submit(_episode, job))
+                waiting.add(self._pool.submit(_episode, tree, job))
             if len(waiting) >= 8 * self.count:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)

@@ -1,7 +1,8 @@
 """Test reports by content: the same files give the same report, so they are run once.
 
-Every report comes from a fresh sandbox that held nothing but these files, so nothing that an earlier episode did can
-be in it. Episodes try the same few hundred edits of a task over and over: most reports of a long campaign are found.
+Every report comes from a sandbox that held nothing but these files, and that no other episode has used, so nothing that
+an earlier episode did can be in it. Episodes try the same few hundred edits of a task over and over: most reports of a
+long campaign are found. A report that is not `PROPER` is kept by the process that saw it, and no longer.
 """
 
 import hashlib
@@ -18,15 +19,13 @@ import msgspec
 
 import agents.sandbox.guest
 from agents.sandbox import Sandbox
+from agents.sandbox.tests import PROPER, TestSession
 from contracts.tasks import TestReport, TestSpec
 
 DECODED = 4_000
 """Reports that a process keeps at hand."""
 KEPT = 250_000
 """Reports that a file keeps, at some 700 bytes each; the oldest make room."""
-LASTING = ("ok", "broken", "lines")
-"""What a run's end says of the files alone. Any other end may have been the machine's doing: such a report is kept by
-the process that saw it, and no longer."""
 _SWEEP = 5_000
 _TRIES = 5
 
@@ -44,8 +43,15 @@ class Reports:
         self.asked = self.run = 0
         self._file = _opened(file)
 
-    def get(self, files: Mapping[str, str], spec: TestSpec, lines: int, wall: float) -> TestReport:
-        """The report on these files, from memory or from a run."""
+    def get(
+        self,
+        files: Mapping[str, str],
+        spec: TestSpec,
+        lines: int,
+        wall: float,
+        session: TestSession | None = None,
+    ) -> TestReport:
+        """The report on these files, from memory or from a run: in a sandbox of its own, or in the session's."""
         self.asked += 1
         said = msgspec.msgpack.encode((runner_digest(), sorted(files.items()), spec, lines))
         key = hashlib.sha256(said).digest()
@@ -54,8 +60,8 @@ class Reports:
             found = self._recall(key)
             if found is None:
                 self.run += 1
-                found = self.sandbox.run_tests(files, spec, lines=lines, wall=wall)
-                if found.status in LASTING:
+                found = (session or self.sandbox).run_tests(files, spec, lines=lines, wall=wall)
+                if found.status in PROPER:
                     self._keep(key, found)
             self.decoded[key] = found
             while len(self.decoded) > DECODED:

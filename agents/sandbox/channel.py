@@ -26,6 +26,10 @@ class Channel:
         self.exchanged = False
         """Whether anything went beyond the job itself: such a run is never repeated behind anyone's back."""
 
+    def rewind(self, wall: float) -> None:
+        """Let the run keep the host waiting for this long from now on."""
+        self._left = wall
+
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
         if self._left <= 0:

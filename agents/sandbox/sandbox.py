@@ -72,6 +72,10 @@ class Sandbox:
         zygote = self._pytest if spec.runner == "pytest" else self._tests
         return tests.run_tests(zygote, files, spec, lines=lines, wall=wall, memory=memory)
 
+    def test_session(self) -> tests.TestSession:
+        """Runs tests as `run_tests` does, those of the runner `plain` in one sandbox, one after the other."""
+        return tests.TestSession(self._tests, self.run_tests)
+
     def run_harness(
         self, tree: Mapping[str, bytes], task: Task, serve: Callable[[Frame], Reply], *, seed: int = 0
     ) -> HarnessRun:

@@ -128,23 +128,8 @@ class Zygote:
     def _once(
         self, kind: str, limits: Limits, job: Any, converse: Callable[[Channel], T]
     ) -> tuple[T | None, Ended]:
-        control = self._ensure()
-        ours, theirs = socket.socketpair()
-        request = {
-            "op": "run",
-            "kind": kind,
-            "cpu": limits.cpu,
-            "memory": limits.memory,
-            "processes": limits.processes,
-            "disk": limits.disk,
-            "rss": limits.memory + (limits.memory >> 1),
-        }
+        control, ours = self._started(kind, limits)
         with ours:
-            with theirs:
-                try:
-                    socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
-                except OSError:
-                    raise _Lost(midway=False) from None
             channel = Channel(ours, limits.wall)
             result, late = None, False
             try:
@@ -155,14 +140,14 @@ class Zygote:
                 self._kill(control)
             except BaseException:
                 self._kill(control)
-                self._hear(control, channel)
+                self._hear(control, midway=channel.exchanged)
                 raise
             else:
                 # Whoever has said its last word may not go on.
                 ours.shutdown(socket.SHUT_RDWR)
                 if result is not None and not self._over(control):
                     self._kill(control)
-            answer = self._hear(control, channel)
+            answer = self._hear(control, midway=channel.exchanged)
         if answer["op"] == "failed":
             if not self._nested:
                 raise SandboxUnavailable(f"{answer['error']}.")
@@ -179,6 +164,56 @@ class Zygote:
             raise SandboxFault(f"A run worked for more than {limits.wall:g} s by the wall clock.")
         return result, ended
 
+    def _started(self, kind: str, limits: Limits) -> tuple[socket.socket, socket.socket]:
+        """Ask for a run: the zygote's socket, and the host's end of the run's own."""
+        control = self._ensure()
+        ours, theirs = socket.socketpair()
+        request = {
+            "op": "run",
+            "kind": kind,
+            "cpu": limits.cpu,
+            "memory": limits.memory,
+            "processes": limits.processes,
+            "disk": limits.disk,
+            "rss": limits.memory + (limits.memory >> 1),
+        }
+        with theirs:
+            try:
+                socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise _Lost(midway=False) from None
+        return control, ours
+
+    def session(self, kind: str, limits: Limits) -> "Session | None":
+        """A run that is given several jobs, one after the other; the zygote serves nothing else until it is closed.
+
+        Returns:
+            None where runs cannot share a sandbox.
+        """
+        self._lock.acquire()
+        try:
+            if self._nested:
+                return Session(self, limits, *self._started(kind, limits))
+        except _Lost:
+            self._discard()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._lock.release()
+        return None
+
+    def end_session(self, control: socket.socket, *, kill: bool) -> None:
+        """What a session does last: wait for its run's end, and let others use the zygote."""
+        try:
+            if kill or not self._over(control):
+                self._kill(control)
+            self._hear(control)
+        except _Lost:
+            self._discard()
+        finally:
+            self._lock.release()
+
     def _over(self, control: socket.socket) -> bool:
         """Whether the end of the run has been reported, given a moment."""
         control.settimeout(0.5)
@@ -191,14 +226,14 @@ class Zygote:
         with contextlib.suppress(OSError):
             control.send(b'{"op":"kill"}')
 
-    def _hear(self, control: socket.socket, channel: Channel) -> dict[str, Any]:
+    def _hear(self, control: socket.socket, *, midway: bool = False) -> dict[str, Any]:
         control.settimeout(_ENDED_SECONDS)
         try:
             message = control.recv(65536)
         except OSError:
             message = b""
         if not message:
-            raise _Lost(midway=channel.exchanged)
+            raise _Lost(midway=midway)
         answer: dict[str, Any] = json.loads(message)
         return answer
 
@@ -257,3 +292,42 @@ class Zygote:
             self._folder = tempfile.TemporaryDirectory(prefix="ratchet-unsafe-")
             return unsafe_command(fd, self._folder.name), ENVIRONMENT
         return safe_command(fd, self._packages, nested=self._nested, stranger=self._stranger), {}
+
+
+class Session:
+    """A run that serves one job after another. Not to be shared between threads."""
+
+    def __init__(self, zygote: Zygote, limits: Limits, control: socket.socket, ours: socket.socket) -> None:
+        self._zygote = zygote
+        self._limits = limits
+        self._control = control
+        self._ours: socket.socket | None = ours
+        self._channel = Channel(ours, limits.wall)
+
+    def ask(self, job: Any, converse: Callable[[Channel], T | None]) -> T | None:
+        """Send a job and return what `converse` makes of the answer; None if there was no proper one.
+
+        A session that failed once is over: every further question is answered by None.
+        """
+        if self._ours is None:
+            return None
+        self._channel.rewind(self._limits.wall)
+        result: T | None = None
+        try:
+            if self._channel.send(job):
+                result = converse(self._channel)
+        except WallExceeded:
+            pass
+        finally:
+            if result is None:
+                self.close(kill=True)
+        return result
+
+    def close(self, *, kill: bool = False) -> None:
+        """End the run. May be called again."""
+        if self._ours is not None:
+            ours, self._ours = self._ours, None
+            with contextlib.suppress(OSError):
+                ours.shutdown(socket.SHUT_RDWR)
+            self._zygote.end_session(self._control, kill=kill)
+            ours.close()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import textwrap
 import threading
@@ -224,6 +225,91 @@ def test_nothing_is_left_behind(box: Sandbox) -> None:
         assert name not in look.log
     assert "/harness ['agent.py']" in look.log
     assert "/work ['calc.py']" in look.log
+
+
+MEDDLING = """
+import os, resource, sys, threading
+sys.modules['json'] = None
+for place in ('/work', '/work/tests', '/tmp', '/dev/shm', '/harness'):
+    for name in ('calc.py', 'json.py', 'sitecustomize.py', 'conftest.py'):
+        try:
+            open(os.path.join(place, name), 'w').write('raise SystemExit')
+        except OSError:
+            pass
+os.makedirs('/tmp/a/b')
+open('/tmp/a/b/c', 'w').write('x')
+os.chmod('/tmp/a/b', 0)
+os.symlink('/work', '/dev/shm/link')
+os.chmod('/work', 0o500)
+refused = []
+for attempt in (
+    lambda: resource.prlimit(1, resource.RLIMIT_NPROC, (0, 0)),
+    lambda: resource.prlimit(1, resource.RLIMIT_AS, (1 << 20, 1 << 20)),
+    lambda: os.setpriority(os.PRIO_PROCESS, 1, 19),
+    lambda: os.sched_setaffinity(1, {0}),
+    lambda: os.fork(),
+):
+    try:
+        attempt()
+    except OSError as error:
+        refused.append(error.errno)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+threading.Thread(target=lambda: threading.Event().wait(60), daemon=True).start()
+
+def add(a, b):
+    return a + b if refused == [1] * 5 else refused
+"""
+LOOKING = """
+import os, resource, threading
+left = {place: sorted(os.listdir(place)) for place in ('/work', '/tmp', '/dev/shm', '/harness')}
+clean = left == {'/work': ['calc.py', 'tests'], '/tmp': [], '/dev/shm': [], '/harness': []}
+clean = clean and os.stat('/work').st_mode & 0o777 == 0o700 and threading.active_count() == 1
+clean = clean and resource.getrlimit(resource.RLIMIT_NOFILE)[1] == 1024 and os.getpriority(os.PRIO_PROCESS, 0) == 0
+
+def add(a, b):
+    return a + b if clean else left
+"""
+
+
+def test_a_session_keeps_nothing_from_one_run_to_the_next(box: Sandbox) -> None:
+    def files(solution: str) -> dict[str, str]:
+        return {"calc.py": solution, "tests/test_hidden.py": HIDDEN}
+
+    with box.test_session() as session:
+        spec = TestSpec(seconds=2)
+        reports = [
+            session.run_tests(files(text), spec, lines=10_000, wall=20.0)
+            for text in (MEDDLING, LOOKING, MEDDLING, LOOKING)
+        ]
+    for report in reports:
+        assert report.all_passed, report
+
+
+@pytest.mark.parametrize("name", ["exit at import", "kill everyone", "every descriptor"])
+def test_a_session_judges_an_attack_as_a_run_of_its_own_would(box: Sandbox, name: str) -> None:
+    honest = {"calc.py": "def add(a, b):\n    return a + b\n", "tests/test_hidden.py": HIDDEN}
+    attacked = {"calc.py": GRADING[name], "tests/test_hidden.py": HIDDEN}
+    spec = TestSpec(seconds=2)
+    with box.test_session() as session:
+        before = session.run_tests(honest, spec, lines=10_000, wall=20.0)
+        report = session.run_tests(attacked, spec, lines=10_000, wall=20.0)
+        after = session.run_tests(honest, spec, lines=10_000, wall=20.0)
+    assert report == box.run_tests(attacked, spec, lines=10_000, wall=20.0)
+    assert not any(outcome.passed for outcome in report.outcomes)
+    assert before == after
+    assert before.all_passed
+
+
+def test_a_session_that_is_killed_is_replaced(box: Sandbox) -> None:
+    honest = {"calc.py": "def add(a, b):\n    return a + b\n", "tests/test_hidden.py": HIDDEN}
+    spec = TestSpec(seconds=2)
+    with box.test_session() as session:
+        first = session.run_tests(honest, spec, lines=10_000, wall=20.0)
+        outer = box.pids[1]
+        assert outer is not None
+        os.kill(outer, signal.SIGKILL)
+        assert session.run_tests(honest, spec, lines=10_000, wall=20.0) == first
+    assert box.pids[1] != outer
 
 
 def test_hidden_tests_and_host_are_out_of_sight(box: Sandbox, tmp_path: Path) -> None:

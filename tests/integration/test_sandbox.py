@@ -439,6 +439,10 @@ def test_the_filter_on_every_machine(
         assert verdict(program, arch, clone, thread) == (1 if profile == "harness" else 0)
         assert verdict(program, arch, socketpair, 1) == (1 if profile == "harness" else 0)
         assert verdict(program, arch, socketpair, 2) == 1
+        prlimit, setpriority = (302, 141) if machine == "x86_64" else (261, 140)
+        assert verdict(program, arch, prlimit, 0) == 0
+        assert verdict(program, arch, prlimit, 1) == (1 if profile == "tests" else 0)
+        assert verdict(program, arch, setpriority) == (0 if profile == "command" else 1)
     assert verdict(seccomp.program("tests", "x86_64"), 0xC000003E, 0x40000000) == -1
     with pytest.raises(OSError, match="mips"):
         seccomp.program("tests", "mips")

@@ -9,9 +9,11 @@ do not exist there.
 import ctypes
 import os
 import struct
+from functools import cache
 from typing import Literal
 
 Profile = Literal["harness", "tests", "command"]
+PROFILES: tuple[Profile, ...] = ("harness", "tests", "command")
 
 _LD_ABS, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -128,6 +130,16 @@ _NO_MESSAGES: dict[str, tuple[int | None, int | None]] = {
     "recvmsg": (47, 212),
     "recvmmsg": (299, 243),
 }
+_NO_MEDDLING: dict[str, tuple[int | None, int | None]] = {
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+}
+"""What could slow or bind another process of the same user: the init of a test run serves the next one, too."""
+_PRLIMIT = (302, 261)
 _CLONE = (56, 220)
 _SOCKETPAIR = (53, 199)
 # From 424 on both machines number alike. Allowed of those: close_range, openat2, faccessat2, epoll_pwait2,
@@ -136,6 +148,7 @@ _FIRST_SHARED = 424
 _NEWER_ALLOWED = (436, 437, 439, 441, 449, 452, 454, 455, 456)
 
 
+@cache
 def program(profile: Profile, machine: str) -> bytes:
     """The filter as an array of struct sock_filter.
 
@@ -167,7 +180,7 @@ def program(profile: Profile, machine: str) -> bytes:
 
     denied = dict(_ALWAYS_DENIED)
     if profile != "command":
-        denied |= _NO_PROCESSES
+        denied |= _NO_PROCESSES | _NO_MEDDLING
     if profile == "harness":
         denied |= _NO_MESSAGES
     numbers = sorted({number for name in denied if (number := denied[name][column]) is not None})
@@ -182,6 +195,12 @@ def program(profile: Profile, machine: str) -> bytes:
         answer(_CLONE[column], eperm)
     else:
         # Loading an argument replaces the call number, so both blocks end in a verdict.
+        if profile == "tests":
+            emit(_JEQ, _PRLIMIT[column], 0, 4)
+            emit(_LD_ABS, _ARG0)
+            emit(_JEQ, 0, 0, 1)  # its own limits a process may lower, those of others not
+            emit(_RET, _ALLOW)
+            emit(_RET, eperm)
         emit(_JEQ, _SOCKETPAIR[column], 0, 4)
         emit(_LD_ABS, _ARG0)
         emit(_JEQ, _AF_UNIX, 0, 1)
@@ -199,6 +218,9 @@ def program(profile: Profile, machine: str) -> bytes:
     return b"".join(struct.pack("=HBBI", op, yes, no, k) for op, yes, no, k in code)
 
 
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
 class _Program(ctypes.Structure):
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
@@ -208,7 +230,6 @@ def install(profile: Profile) -> None:
     filters = program(profile, os.uname().machine)
     buffer = ctypes.create_string_buffer(filters, len(filters))
     fprog = _Program(len(filters) // 8, ctypes.cast(buffer, ctypes.c_void_p).value)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(22, 2, ctypes.byref(fprog), 0, 0) != 0:
+    if _libc.prctl(22, 2, ctypes.byref(fprog), 0, 0) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"the system-call filter was refused: {os.strerror(code)}")

@@ -1,11 +1,14 @@
 # Without pathlib, which would double the start of a cold guest:
 # ruff: noqa: PTH108, PTH112, PTH114, PTH118, PTH208
-"""The trusted part of a test run: PID 1 of the run's namespace. It never executes a line of the workspace.
+"""The trusted part of test runs: PID 1 of their namespace. It never executes a line of the workspace.
 
 It knows the expected test ids from the text of the test files alone, forks one worker per test file, and owns
 the other ends of the worker's pipes. A worker's result counts only if it carries the worker's nonce, comes in
 order and exactly once, and if the worker came to its proper end; a canary test that must fail runs among the
 others, so that code which makes everything pass gives itself away.
+
+One init may serve several runs, one after the other (those of one episode). Between two of them nothing is left
+but this process itself: whatever a worker started is killed, and every file that it could have written is removed.
 """
 
 import ast
@@ -15,10 +18,10 @@ import math
 import os
 import random
 import select
-import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any
 
 from . import isolate, wire, worker
@@ -52,11 +55,36 @@ class Report:
     outcomes: list[dict[str, Any]] = field(default_factory=list)
 
 
+class Texts:
+    """Test files as they were parsed: the runs of one init mostly have the same ones."""
+
+    def __init__(self) -> None:
+        self._expected: dict[tuple[str, bytes], tuple[dict[str, str], str]] = {}
+        self._code: dict[tuple[str, bytes], CodeType] = {}
+
+    def expected(self, path: str, source: bytes) -> tuple[dict[str, str], str]:
+        """`_expected`, once for each text."""
+        if (path, source) not in self._expected:
+            self._expected[path, source] = _expected(path, source)
+        tests, error = self._expected[path, source]
+        return dict(tests), error
+
+    def code(self, full: str, source: bytes) -> CodeType | None:
+        """The compiled text; None if it does not compile, which is for the worker to say."""
+        if (full, source) not in self._code:
+            try:
+                self._code[full, source] = compile(source, full, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                return None
+        return self._code[full, source]
+
+
 class Init:
     """One test run."""
 
-    def __init__(self, request: dict[str, Any], job: dict[str, Any], work: str) -> None:
+    def __init__(self, request: dict[str, Any], job: dict[str, Any], work: str, texts: Texts) -> None:
         self.request = request
+        self.texts = texts
         self.files: dict[str, bytes] = {path: text.encode() for path, text in job["files"].items()}
         self.paths: list[str] = [path.strip("/") for path in job["spec"]["paths"]]
         self.command: list[str] = list(job["spec"]["command"])
@@ -81,7 +109,7 @@ class Init:
         for path in sorted(self.files):
             name = path.rpartition("/")[2]
             if name.startswith("test_") and name.endswith(".py") and self._below(path):
-                tests, error = _expected(path, self.files[path])
+                tests, error = self.texts.expected(path, self.files[path])
                 plans.append((path, tests, error))
         loaded = 0
         for position, (path, tests, error) in enumerate(plans):
@@ -115,6 +143,7 @@ class Init:
             tests=tuple(self.paths),
             names=tuple(self.files),
             lines=self.lines_left,
+            code=self.texts.code(f"{self.work}/{path}", self.files[path]),
         )
         ended = self._supervise(lambda fd: worker.plain(fd, plan), "tests")
         frames = _frames(ended, nonce)
@@ -156,15 +185,8 @@ class Init:
 
     def _restore(self) -> None:
         """Bring the workspace back to what was sent, whatever the last worker left there."""
-        os.chdir("/")
-        for name in os.listdir(self.work):
-            full = os.path.join(self.work, name)
-            if os.path.isdir(full) and not os.path.islink(full):
-                shutil.rmtree(full, ignore_errors=True)
-            else:
-                os.unlink(full)
+        _empty(self.work)
         lay_out(self.work, self.files)
-        os.chdir(self.work)
 
     # pytest ---------------------------------------------------------------------------------------------
 
@@ -280,6 +302,9 @@ class Init:
         if os.getpid() == 1:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    os.waitpid(-1, 0)
         ended.cpu = usage.ru_utime + usage.ru_stime
         ended.exit = os.waitstatus_to_exitcode(status)
         if not ended.cause:
@@ -410,12 +435,35 @@ def _outcome(name: str, said: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(fd: int, request: dict[str, Any], work: str) -> None:
-    """Serve one test run and end."""
-    job = wire.receive(fd)
-    init = Init(request, job, work)
-    try:
-        report = init.run(job["spec"]["runner"])
-    except (ValueError, TypeError, RecursionError, OSError) as error:
-        report = Report(status="crashed", detail=f"the tests could not be run: {error}"[:300])
-    wire.send(fd, {"type": "report", **vars(report)})
+def _empty(place: str) -> None:
+    """Remove all that a folder holds, whatever its permissions; raises OSError or RecursionError if it cannot."""
+    os.chmod(place, 0o700)
+    for name in os.listdir(place):
+        full = os.path.join(place, name)
+        if os.path.isdir(full) and not os.path.islink(full):
+            _empty(full)
+            os.rmdir(full)
+        else:
+            os.unlink(full)
+
+
+def main(fd: int, request: dict[str, Any], places: list[str]) -> None:
+    """Serve test runs until the host has no more, or until one of them leaves anything behind."""
+    texts = Texts()
+    while True:
+        try:
+            job = wire.receive(fd)
+        except (EOFError, OSError):
+            return
+        try:
+            report = Init(request, job, places[0], texts).run(job["spec"]["runner"])
+        except (ValueError, TypeError, RecursionError, OSError) as error:
+            report = Report(status="crashed", detail=f"the tests could not be run: {error}"[:300])
+        wire.send(fd, {"type": "report", **vars(report)})
+        if os.getpid() != 1:
+            return  # what a worker started may still run
+        try:
+            for place in places:
+                _empty(place)
+        except (OSError, RecursionError):
+            return

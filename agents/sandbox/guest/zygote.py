@@ -15,6 +15,8 @@ and what it says is, for each run, one of
     {"op": "failed", "error"}   the isolation was refused; nothing hostile ran
 """
 
+import contextlib
+import gc
 import json
 import os
 import select
@@ -24,7 +26,7 @@ import sys
 import time
 from typing import Any
 
-from . import isolate
+from . import isolate, seccomp
 
 _SAMPLE_SECONDS = 0.05
 _PATIENCE = 3
@@ -152,7 +154,7 @@ def _become(request: dict[str, Any], fd: int, places: list[str]) -> None:
     else:
         from . import tests
 
-        tests.main(fd, request, work)
+        tests.main(fd, request, places)
 
 
 def _run(control: socket.socket, request: dict[str, Any], fd: int, nested: bool, places: list[str]) -> bool:
@@ -222,6 +224,9 @@ def main(fd: int, nested: bool, stranger: bool, places: list[str], preload: list
     waiting.register(control, select.POLLIN)
     if os.path.isdir("/site"):
         sys.path.append("/site")
+    with contextlib.suppress(OSError):  # on a machine that is not known each run says so
+        for profile in seccomp.PROFILES:
+            seccomp.program(profile, os.uname().machine)  # once, for all runs to come
     busy = 0
     while True:
         # Whatever can be imported ahead is imported while nobody waits, or once it is clear that somebody always does:
@@ -233,6 +238,7 @@ def main(fd: int, nested: bool, stranger: bool, places: list[str], preload: list
                 __import__(name)
             except ImportError:
                 sys.modules.pop(name, None)
+            gc.freeze()  # a run that collects garbage need not touch, and so copy, what it shares with all others
         message, fds, _, _ = socket.recv_fds(control, 65536, 1)
         if not message:
             return
