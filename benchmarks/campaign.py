@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import click
 import msgspec
@@ -46,19 +46,25 @@ ATTEMPTS = 32
 
 
 class Bench:
-    """The suite, the model and a file of test reports: what every step needs."""
+    """The suite, the model and executors that share a file of test reports: what every step needs."""
 
     def __init__(self, out: Path) -> None:
-        self.out = out
-        self.counts = load_or_train()
-        self.fingerprint = embedded_model(self.counts).fingerprint
+        counts = load_or_train()
+        self.fingerprint = embedded_model(counts).fingerprint
         self.suite: Suite = load_suite("repair")
+        known = {task.digest: task for task in (*self.suite.practice, *self.suite.sealed)}
+        self._pool = LocalExecutors(counts, known, reports=out / "reports.cache")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.__exit__(None, None, None)
 
     def episodes(
         self, tree: Tree, tasks: Sequence[GradedTask], seeds: Sequence[str]
     ) -> dict[tuple[str, str], EpisodeResult]:
         """Every task with every seed, on all cores: (task id, seed) → result."""
-        known = {task.digest: task for task in tasks}
         jobs = [
             EpisodeJob(
                 task=task.digest,
@@ -70,8 +76,7 @@ class Bench:
             for seed in seeds
             for task in tasks
         ]
-        with LocalExecutors(self.counts, tree, known, reports=self.out / "reports.cache") as pool:
-            return {(r.task_id, r.seed): r for r in pool.run(jobs)}
+        return {(r.task_id, r.seed): r for r in self._pool.run(tree, jobs)}
 
     def scores(self, tree: Tree, tasks: Sequence[GradedTask], seeds: Sequence[str]) -> dict[str, Any]:
         """Scores and solved shares, tasks × seeds."""
@@ -274,36 +279,38 @@ def _run(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
 @click.pass_obj
 def _controls(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
     out, wanted = given
-    bench = Bench(out)
     short = [name for name in wanted if name.startswith("seed")]
     ledgers = [told(out, name) for name in short]
     rate = sum(len(t["versions"]) - 1 for t in ledgers) / sum(wanted[name][1] for name in short)
-    for name, ledger in zip(short, ledgers, strict=True):
-        seed, rounds = wanted[name]
-        kept(out / "controls" / f"random-{seed}.json", lambda s=seed, r=rounds: random_control(s, r, rate))
-        kept(
-            out / "controls" / f"greedy-{seed}.json",
-            lambda s=seed, b=ledger["episodes"]: greedy_control(bench, s, b),
-        )
-    kept(out / "controls" / "best-of.json", lambda: best_of(bench))
+    with Bench(out) as bench:
+        for name, ledger in zip(short, ledgers, strict=True):
+            seed, rounds = wanted[name]
+            kept(
+                out / "controls" / f"random-{seed}.json", lambda s=seed, r=rounds: random_control(s, r, rate)
+            )
+            kept(
+                out / "controls" / f"greedy-{seed}.json",
+                lambda s=seed, b=ledger["episodes"]: greedy_control(bench, s, b),
+            )
+        kept(out / "controls" / "best-of.json", lambda: best_of(bench))
 
 
 @main.command("measure")
 @click.pass_obj
 def _measure(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
     out, wanted = given
-    bench = Bench(out)
     harnesses: dict[str, Tree] = {"seed": seed_files()}
     for name in wanted:
         if (out / name / "report" / "report.md").exists():
             harnesses[name] = encoded(told(out, name)["final"])
     for file in sorted((out / "controls").glob("[rg]*.json")):
         harnesses[file.stem] = encoded(json.loads(file.read_bytes())["final"])
-    for name, tree in harnesses.items():
-        for side, tasks in (("sealed", bench.suite.sealed), ("practice", bench.suite.practice)):
-            path = out / "measured" / f"{name}.{side}.json"
-            kept(path, lambda t=tree, k=tasks, s=side: bench.scores(t, k, bench.fresh(s)))
-            print(name, side, flush=True)
+    with Bench(out) as bench:
+        for name, tree in harnesses.items():
+            for side, tasks in (("sealed", bench.suite.sealed), ("practice", bench.suite.practice)):
+                path = out / "measured" / f"{name}.{side}.json"
+                kept(path, lambda t=tree, k=tasks, s=side: bench.scores(t, k, bench.fresh(s)))
+                print(name, side, flush=True)
 
 
 @main.command("ablate")
@@ -311,20 +318,20 @@ def _measure(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
 def _ablate(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
     """Every final harness without one of its departures from the seed, on the sealed tasks."""
     out, wanted = given
-    bench = Bench(out)
-    for name in wanted:
-        tree = encoded(told(out, name)["final"])
-        for number, draft in enumerate(ablations(ground(tree, "a"))):
-            without = changed(tree, draft)
-            if without is None:
-                continue
+    with Bench(out) as bench:
+        for name in wanted:
+            tree = encoded(told(out, name)["final"])
+            for number, draft in enumerate(ablations(ground(tree, "a"))):
+                without = changed(tree, draft)
+                if without is None:
+                    continue
 
-            def made(without: Tree = without, draft: Draft = draft) -> dict[str, Any]:
-                found = bench.scores(without, bench.suite.sealed, bench.fresh("sealed"))
-                return {**found, "title": draft.title, "surface": draft.surface}
+                def made(without: Tree = without, draft: Draft = draft) -> dict[str, Any]:
+                    found = bench.scores(without, bench.suite.sealed, bench.fresh("sealed"))
+                    return {**found, "title": draft.title, "surface": draft.surface}
 
-            kept(out / "ablated" / f"{name}.{number}.json", made)
-            print(name, draft.title, flush=True)
+                kept(out / "ablated" / f"{name}.{number}.json", made)
+                print(name, draft.title, flush=True)
 
 
 @main.command("report")

@@ -87,11 +87,16 @@ def evaluate(
     known = {task.digest: task for task in tasks}
     started = time.monotonic()
     try:
-        with LocalExecutors(
-            chosen.counts, known, processes=processes, unsafe=no_sandbox
-        ) as pool:
+        with LocalExecutors(chosen.counts, known, processes=processes, unsafe=no_sandbox) as pool:
             bar = Console(stderr=True)
-            done = track(pool.run(chosen.files, jobs), "episodes", len(jobs), console=bar, transient=True, disable=as_json)
+            done = track(
+                pool.run(chosen.files, jobs),
+                "episodes",
+                len(jobs),
+                console=bar,
+                transient=True,
+                disable=as_json,
+            )
             results = {(result.task_id, result.seed): result for result in done}
     except KeyboardInterrupt:
         fail("interrupted; an evaluation keeps nothing, run it again", code=INTERRUPTED, as_json=as_json)

@@ -2,7 +2,7 @@
 
 Many composed rules never fire, or fire without consequence. With the same seeds such a harness has the incumbent's
 episodes, reply by reply and test by test; a few of them tell. The same episodes say who is promising: where there are
-more changes than places in the race, those that did best on the probes get them.
+more changes than places in the race, those of which most can be hoped get them.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,16 @@ from contracts.jobs import EpisodeResult
 from contracts.lineage import Campaign
 from contracts.record import Record
 from contracts.settings import Spent
+from contracts.statistics import derive_seed
+
+PLANS_SPREAD = 0.04
+"""Standard deviation of the effects of plans around what they expect."""
+PROBE_NOISE = 0.17
+"""Standard deviation of what one probe shows of an effect."""
+MENDED_WORTH = 0.4
+"""By how much a score differs where the share of episodes with a helpful edit differs by 1, as measured."""
+GAIN_PART = 0.25
+"""How much the scores say beside that share, by how widely either spreads."""
 
 
 class Probed(Record):
@@ -20,7 +30,9 @@ class Probed(Record):
 
     inert: frozenset[str] = frozenset()
     gains: dict[str, float] = {}
-    """Tree → mean difference of its scores on the probes: a first, coarse look at who may win."""
+    """Tree → mean difference of its scores on the probes."""
+    mended: dict[str, float] = {}
+    """Tree → difference of the shares of probes in which some edit made failing tests pass."""
     pairs: tuple[str, ...] = ()
     spent: Spent = Spent()
     faults: tuple[str, ...] = ()
@@ -35,8 +47,8 @@ async def probe(
 ) -> Probed:
     """Compare `count` of the incumbent's episodes (tasks × seeds) with those of every tree.
 
-    Taken are the longest of those that were not solved, from different tasks as far as they go: where most happens,
-    a difference shows first.
+    Taken are episodes by chance, whatever came of them: among those that were not solved whatever merely shuffles the
+    luck would seem to gain.
     """
     chosen = choose(incumbent, count)
     if not chosen:
@@ -56,25 +68,48 @@ async def probe(
         for tree, row in jobs.items()
         if all(results[job.id].behaviour == theirs.behaviour for job, theirs in zip(row, chosen, strict=True))
     )
-    gains = {
-        tree: sum(results[job.id].score - theirs.score for job, theirs in zip(row, chosen, strict=True))
-        / len(row)
-        for tree, row in jobs.items()
-    }
-    return Probed(inert=inert, gains=gains, pairs=pairs, spent=spent)
+    ours = {tree: [results[job.id] for job in row] for tree, row in jobs.items()}
+    scored = sum(result.score for result in chosen)
+    helped = sum(_mended(result) for result in chosen)
+    return Probed(
+        inert=inert,
+        gains={tree: (sum(r.score for r in row) - scored) / len(row) for tree, row in ours.items()},
+        mended={tree: (sum(map(_mended, row)) - helped) / len(row) for tree, row in ours.items()},
+        pairs=pairs,
+        spent=spent,
+    )
+
+
+def _mended(result: EpisodeResult) -> bool:
+    return result.solved or result.signs.get("helped", 0.0) > 0
 
 
 def choose(incumbent: Sequence[Sequence[EpisodeResult]], count: int) -> list[EpisodeResult]:
-    """The episodes to compare: of each task its longest unsolved one first, then the next."""
-    ranked = [
-        sorted((r for r in row if not r.solved), key=lambda r: (-r.model_calls, r.seed)) for row in incumbent
-    ]
-    depth = max((len(row) for row in ranked), default=0)
+    """The episodes to compare: one of each task before the second of any, the tasks in an order of chance."""
+    shuffled = [sorted(row, key=_chance) for row in incumbent]
+    depth = max((len(row) for row in shuffled), default=0)
     spread = [
         result
         for level in range(depth)
-        for result in sorted(
-            (row[level] for row in ranked if len(row) > level), key=lambda r: (-r.model_calls, r.task_id)
-        )
+        for result in sorted((row[level] for row in shuffled if len(row) > level), key=_chance)
     ]
     return spread[:count]
+
+
+def _chance(result: EpisodeResult) -> str:
+    return derive_seed("probe", result.task_id, result.seed)
+
+
+def hope(expected: float, gain: float, mended: float, probes: int) -> float:
+    """The effect of a change, from what its plan expects and what its probes showed.
+
+    Args:
+        expected: the plan's prediction.
+        gain: mean difference of the scores on the probes.
+        mended: difference of the shares of probes in which some edit made failing tests pass. That happens three to
+            four times as often as a solution, and moves with it, so it tells sooner.
+        probes: how many there were.
+    """
+    shown = GAIN_PART * gain + (1 - GAIN_PART) * MENDED_WORTH * mended
+    trust = PLANS_SPREAD**2 / (PLANS_SPREAD**2 + PROBE_NOISE**2 / max(1, probes))
+    return expected + trust * (shown - expected)

@@ -112,9 +112,7 @@ class LocalExecutors:
         """Results of a harness's jobs as they come, in no order. Raises what an episode raised."""
         yield from self.run_all((tree, job) for job in jobs)
 
-    def run_all(
-        self, jobs: Iterable[tuple[Mapping[str, bytes], EpisodeJob]]
-    ) -> Iterator[EpisodeResult]:
+    def run_all(self, jobs: Iterable[tuple[Mapping[str, bytes], EpisodeJob]]) -> Iterator[EpisodeResult]:
         """Results of several harnesses' jobs as they come, in no order. Raises what an episode raised."""
         waiting: set[Future[EpisodeResult]] = set()
         for tree, job in jobs:

@@ -4,10 +4,12 @@ import math
 import random
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
 
 from agents.planner.draft import Draft
 from contracts.events import FailureCluster
-from contracts.lineage import Arm
+from contracts.lineage import Arm, Branch, RoundSummary
 
 PRIOR_SPREAD = 0.04
 """How much the effect of an untried ingredient may differ from zero, as a standard deviation."""
@@ -20,6 +22,11 @@ ALIKE = 3
 """Drafts of a round that may have the same leading ingredient."""
 HINT = 0.12
 """What a hint is worth when every failed episode calls for it, as a difference of the mean score."""
+TRUST = 0.25
+"""Which part of a hint's worth is expected to come true. The rest is curiosity: it decides what is tried, and predicts
+nothing."""
+PROMISE = 0.008
+"""The effect from which on a change that was measured against this very head, and not kept, is worth another race."""
 FADING = 0.8
 """How much a lesson counts beside the one after it."""
 
@@ -89,28 +96,60 @@ def choose(
 ) -> list[tuple[Draft, float]]:
     """The drafts to try, with the effect expected of each; no two with the same last ingredient if possible.
 
-    Thompson sampling: every ingredient's effect is drawn from its posterior; a draft is worth the mean of its
-    ingredients' draws, plus a nudge where the critic's failures, or its lessons, point at one of them. A hint counts
-    for less the more often its ingredient was measured.
+    Every other one is chosen by Thompson sampling: every ingredient's effect is drawn from its posterior; a draft is
+    worth the mean of its ingredients' draws, plus a nudge where the critic's failures, or its lessons, point at one of
+    them. A hint counts for less the more often its ingredient was measured. Among hundreds of drafts the luckiest
+    draws belong to what was never tried, so the others are chosen by what is expected of them: what has paid comes
+    again.
     """
     names = sorted({name for draft in drafts for name in draft.arms})
     drawn = {name: rng.gauss(*posterior(arms.get(name))) for name in names}
     nudges, told = hints(failures), directions(lessons)
+    hoped = {draft.signature: expected(draft, arms, nudges, told) for draft in drafts}
 
-    def value(draft: Draft) -> float:
+    def curious(draft: Draft) -> float:
         nudge = max(nudges.get(name, 0.0) * doubt(arms.get(name)) for name in draft.arms)
         worth = sum(drawn[name] + told.get(name, 0.0) for name in draft.arms) / len(draft.arms)
         worth += nudge + rng.gauss(0, 0.01)
         return worth * activity(draft, arms) if worth > 0 else worth
 
-    ranked = sorted(drafts, key=value, reverse=True)
+    def sensible(draft: Draft) -> float:
+        worth = hoped[draft.signature] + rng.gauss(0, 0.002)
+        return worth * activity(draft, arms) if worth > 0 else worth
+
+    ranked = [sorted(drafts, key=worth, reverse=True) for worth in (curious, sensible)]
     chosen: list[Draft] = []
-    for draft in ranked:
+    for draft in chain.from_iterable(zip(*ranked, strict=True)):
         new = all(draft.arms[-1] != other.arms[-1] for other in chosen)
         if len(chosen) < count and new and sum(draft.arms[0] == other.arms[0] for other in chosen) < ALIKE:
             chosen.append(draft)
-    chosen += [draft for draft in ranked if draft not in chosen][: count - len(chosen)]
-    return [(draft, expected(draft, arms)) for draft in chosen]
+    chosen += [draft for draft in ranked[0] if draft not in chosen][: count - len(chosen)]
+    return [(draft, hoped[draft.signature]) for draft in chosen]
+
+
+def promising(
+    head: str, archive: Sequence[Branch], history: Sequence[RoundSummary]
+) -> list[tuple[Branch, float]]:
+    """Changes to this very head that looked good and were not kept, with what is expected of them; the best first.
+
+    One race cannot tell a small gain from luck, nor can one confirmation: what was measured again and again, on fresh
+    seeds each time, is pooled, and shrunk towards nothing.
+    """
+    confirmed = {
+        (summary.number, summary.title): summary.effect for summary in history if summary.tree == head
+    }
+    known: dict[str, tuple[Branch, float, float]] = {}
+    for branch in archive:
+        if branch.parent != head or branch.tree in ("", head):
+            continue
+        _, total, weight = known.get(branch.tree, (branch, 0.0, 0.0))
+        total, weight = total + branch.effect / NOISE**2, weight + 1 / NOISE**2
+        found = confirmed.get((branch.round, branch.plan.title))
+        if found is not None:
+            total, weight = total + found / CONFIRMED_NOISE**2, weight + 1 / CONFIRMED_NOISE**2
+        known[branch.tree] = branch, total, weight
+    pooled = [(branch, total / (weight + 1 / PRIOR_SPREAD**2)) for branch, total, weight in known.values()]
+    return sorted((found for found in pooled if found[1] >= PROMISE), key=lambda found: -found[1])
 
 
 def activity(draft: Draft, arms: Mapping[str, Arm]) -> float:
@@ -125,9 +164,15 @@ def activity(draft: Draft, arms: Mapping[str, Arm]) -> float:
     return chance
 
 
-def expected(draft: Draft, arms: Mapping[str, Arm]) -> float:
-    """Effect to be expected of a draft: the mean over its ingredients."""
-    return sum(posterior(arms.get(name))[0] for name in draft.arms) / len(draft.arms)
+def expected(
+    draft: Draft,
+    arms: Mapping[str, Arm],
+    nudges: Mapping[str, float] = MappingProxyType({}),
+    told: Mapping[str, float] = MappingProxyType({}),
+) -> float:
+    """Effect to be expected of a draft: the mean over its ingredients, and a part of what hints promise."""
+    mean = sum(posterior(arms.get(name))[0] + told.get(name, 0.0) for name in draft.arms) / len(draft.arms)
+    return mean + TRUST * max(nudges.get(name, 0.0) * doubt(arms.get(name)) for name in draft.arms)
 
 
 def hints(failures: Sequence[FailureCluster]) -> dict[str, float]:

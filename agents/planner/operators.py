@@ -125,6 +125,17 @@ def _grafted(ground: Ground, plan: Plan) -> Draft:
     )
 
 
+def repeated(plan: Plan) -> Draft:
+    """A plan once more, as it was made."""
+    return Draft(
+        surface=plan.surface,
+        operator=plan.operator,
+        arms=plan.arms,
+        change=dict(plan.change),
+        title=plan.title,
+    )
+
+
 def _held(operator: str, change: Mapping[str, Any], ground: Ground) -> bool:
     """Whether a change is in the head already, or is of a kind that is not brought back."""
     if operator == "perturb":

@@ -4,9 +4,9 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agents.planner.bandit import HINTS, choose, expected
+from agents.planner.bandit import HINTS, choose, expected, promising
 from agents.planner.draft import Draft, Ground, signature
-from agents.planner.operators import drafts
+from agents.planner.operators import drafts, repeated
 from agents.planner.text import expired
 from agents.planner.wide import ablations, wider
 from agents.work import LineageWork as Work
@@ -81,7 +81,7 @@ def chosen_drafts(
     if campaign is None:
         return []
     settings = campaign.settings
-    # A harness that lost against this very head is not raced against it again.
+    # A harness that lost against this very head is not raced against it again, unless it looked good.
     tried = {
         signature(branch.plan.operator, branch.plan.change)
         for branch in state.archive
@@ -96,12 +96,17 @@ def chosen_drafts(
             return [(draft, 0.0) for draft in parts[: settings.plans]]
     single = drafts(ground, rng)
     fresh = [draft for draft in single if draft.signature not in tried] or single
+    again = [
+        (repeated(branch.plan), effect)
+        for branch, effect in promising(ground.head, state.archive, state.history)[: settings.plans // 4]
+    ]
     wide: list[tuple[Draft, float]] = []
     if settings.stagnation and rounds_without_gain(state) >= settings.stagnation:
         likely = [draft for draft, _ in choose(fresh, state.arms, failures, 40, rng, lessons)]
         steps = [d for d in wider(ground, likely, rng, 60) if d.signature not in tried]
-        wide = choose(steps, state.arms, failures, settings.plans // 2, rng, lessons)
-    return wide + choose(fresh, state.arms, failures, settings.plans - len(wide), rng, lessons)
+        wide = choose(steps, state.arms, failures, (settings.plans - len(again)) // 2, rng, lessons)
+    first = again + wide
+    return first + choose(fresh, state.arms, failures, settings.plans - len(first), rng, lessons)
 
 
 def rounds_without_gain(state: Lineage) -> int:

@@ -99,7 +99,10 @@ class CandidatesRaced(Event):
     probes: tuple[str, ...] = ()
     """The probes, as `task seed`."""
     probed: dict[str, float] = {}
-    """Number of a candidate → its mean difference on the probes: the best of them got the places in the race."""
+    """Number of a candidate → its mean difference on the probes."""
+    mended: dict[str, float] = {}
+    """Number of a candidate → by how much the share of probes with a helpful edit differs. Those of which most can be
+    hoped, by plan and probes, got the places in the race."""
     best: int = -1
     """Number of the candidate that goes on; -1: none."""
     reason: str = ""

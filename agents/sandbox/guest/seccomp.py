@@ -149,7 +149,7 @@ _NEWER_ALLOWED = (436, 437, 439, 441, 449, 452, 454, 455, 456)
 
 
 @cache
-def program(profile: Profile, machine: str) -> bytes:
+def program(profile: Profile, machine: str) -> bytes:  # noqa: PLR0915 - one filter, read from top to bottom
     """The filter as an array of struct sock_filter.
 
     Raises:

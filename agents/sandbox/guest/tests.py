@@ -1,5 +1,5 @@
 # Without pathlib, which would double the start of a cold guest:
-# ruff: noqa: PTH108, PTH112, PTH114, PTH118, PTH208
+# ruff: noqa: PTH101, PTH106, PTH108, PTH112, PTH114, PTH118, PTH208
 """The trusted part of test runs: PID 1 of their namespace. It never executes a line of the workspace.
 
 It knows the expected test ids from the text of the test files alone, forks one worker per test file, and owns
