@@ -111,5 +111,5 @@ def hope(expected: float, gain: float, mended: float, probes: int) -> float:
         probes: how many there were.
     """
     shown = GAIN_PART * gain + (1 - GAIN_PART) * MENDED_WORTH * mended
-    trust = PLANS_SPREAD**2 / (PLANS_SPREAD**2 + PROBE_NOISE**2 / max(1, probes))
+    trust = probes * PLANS_SPREAD**2 / (probes * PLANS_SPREAD**2 + PROBE_NOISE**2)
     return expected + trust * (shown - expected)

@@ -11,7 +11,7 @@ import pytest
 
 from agents.critic.taxonomy import KINDS
 from agents.planner import policy
-from agents.planner.bandit import HINT, HINTS, NEAR, choose, expected, hints, posterior
+from agents.planner.bandit import HINT, HINTS, NEAR, TRUST, choose, expected, hints, posterior
 from agents.planner.draft import RANGES, Draft, Ground, signature
 from agents.planner.grammar import DECODING, DOMAINS, MOMENTS, PHRASES, Primitive, read_grammar
 from agents.planner.mutate import mutations
@@ -358,6 +358,27 @@ def test_the_expected_effect_is_told_with_every_choice() -> None:
     for draft, effect in choose(POOLS[0], arms, (), 4, random.Random(1)):
         assert effect == expected(draft, arms)
         assert (effect > 0) == ("action:tell" in draft.arms)
+
+
+def test_a_part_of_what_a_hint_promises_is_expected_until_it_is_measured() -> None:
+    failures = (cluster("never_reached"),)
+    nudges = hints(failures)
+    for draft, effect in choose(POOLS[0], {}, failures, 6, random.Random(1)):
+        promised = max(nudges.get(name, 0.0) for name in draft.arms)
+        assert effect == pytest.approx(TRUST * promised)
+    known = {name: Arm(raced=400) for name in HINTS["never_reached"]}
+    for draft, effect in choose(POOLS[0], known, failures, 6, random.Random(1)):
+        promised = max(nudges.get(name, 0.0) for name in draft.arms)
+        assert effect < 0.05 * promised or not promised
+
+
+def test_every_other_choice_is_what_is_expected_to_pay_however_many_drafts_are_untried() -> None:
+    """Luck drawn for hundreds of untried ingredients would crowd out what is known to be good."""
+    arms = {"action:tell": Arm(raced=20, effect=0.6)}
+    rounds = [seed for seed in range(SEEDS) if any(d.arms[0] == "action:tell" for d in POOLS[seed])]
+    chosen = {seed: choose(POOLS[seed], arms, (), 4, random.Random(seed)) for seed in rounds}
+    told = [any(draft.arms[0] == "action:tell" for draft, _ in found) for found in chosen.values()]
+    assert sum(told) > 0.9 * len(told)
 
 
 # Plans

@@ -12,7 +12,7 @@ import pytest
 from agents.cli.request import seed_files
 from agents.patcher.changes import apply_change
 from agents.patcher.policy import Patcher
-from agents.planner.bandit import FADING, choose, directions
+from agents.planner.bandit import FADING, choose, directions, promising
 from agents.planner.draft import Draft, Ground, signature
 from agents.planner.operators import drafts
 from agents.planner.policy import Planner, _numbered, chosen_drafts, rounds_without_gain
@@ -213,6 +213,74 @@ def test_what_lost_against_this_head_is_not_planned_again(stagnation: int) -> No
     assert any(key.startswith("compose") for key in seen)
     other_head = state(history="r", stagnation=stagnation, archive=[])
     assert {draft.signature for draft in planned(other_head)} & seen
+
+
+def good(number: int, *effects: float, head: str = "head") -> list[Branch]:
+    """A change that was raced several times, each time in another round."""
+    draft = SINGLE[number]
+    return [
+        msgspec.structs.replace(
+            branch(draft, parent=head, effect=effect, tree=f"good-{number}"), round=round_
+        )
+        for round_, effect in enumerate(effects, 1)
+    ]
+
+
+def confirmed(number: int, round_: int, effect: float) -> RoundSummary:
+    title = SINGLE[number].title
+    return RoundSummary(
+        campaign="c1", number=round_, tree="head", decision="reverted", title=title, effect=effect
+    )
+
+
+SINGLE = drafts(ground(), random.Random(5), per_operator=4)
+
+
+def test_what_looked_good_against_this_head_is_raced_again() -> None:
+    archive = [*good(0, 0.05), *good(1, 0.01), *good(2, 0.05, head="another head"), *good(3, -0.05)]
+    found = planned(state(archive=archive, plans=8), ground(SEED, *archive))
+    again = [signature(b.plan.operator, b.plan.change) for b in archive]
+    assert found[0].signature == again[0]
+    assert len(found) == 8
+    assert not {draft.signature for draft in found[1:]} & {again[0], again[1], again[3]}
+
+
+def test_a_plan_once_more_is_the_same_plan() -> None:
+    archive = [msgspec.structs.replace(good(0, 0.05)[0])]
+    [first, *_] = chosen_drafts(
+        state(archive=archive, plans=8), ground(SEED, *archive), (), (), random.Random(1)
+    )
+    draft, effect = first
+    plan = archive[0].plan
+    assert (draft.operator, draft.change, draft.title) == (plan.operator, plan.change, plan.title)
+    assert draft.arms == plan.arms
+    assert 0 < effect < 0.05, "what is expected is less than what one race showed"
+
+
+def test_no_more_than_a_quarter_of_a_round_is_raced_again_the_best_first() -> None:
+    archive = [b for number, effect in enumerate((0.05, 0.09, 0.07, 0.06)) for b in good(number, effect)]
+    found = [branch.tree for branch, _ in promising("head", archive, ())]
+    assert found == ["good-1", "good-2", "good-3", "good-0"]
+    drawn = planned(state(archive=archive, plans=8), ground(SEED, *archive))
+    assert [d.signature for d in drawn[:2]] == [SINGLE[1].signature, SINGLE[2].signature]
+    assert not {d.signature for d in drawn[2:]} & {SINGLE[n].signature for n in range(4)}
+
+
+def test_what_is_measured_again_and_again_is_pooled() -> None:
+    [(_, once)] = promising("head", good(0, 0.05), ())
+    [(_, twice)] = promising("head", good(0, 0.05, 0.05), ())
+    assert once < twice < 0.05
+    assert promising("head", good(0, 0.05, -0.05), ()) == []
+    [(_, borne_out)] = promising("head", good(0, 0.05), [confirmed(0, 1, 0.03)])
+    assert borne_out > once
+    assert promising("head", good(0, 0.05), [confirmed(0, 1, -0.02)]) == []
+    assert promising("head", good(0, 0.05), [confirmed(0, 2, -0.02)]) != [], "another round's word counts not"
+
+
+def test_what_has_become_the_head_is_not_promising() -> None:
+    [was] = good(0, 0.05)
+    assert promising("head", [msgspec.structs.replace(was, tree="head")], ()) == []
+    assert promising("good-0", [was], ()) == []
 
 
 def recorded(draft: Draft, number: int) -> Draft:

@@ -1,0 +1,69 @@
+"""Which episodes are compared before a race, and which candidates get its places."""
+
+import itertools
+
+import pytest
+
+from agents.evaluator.probe import MENDED_WORTH, choose, hope
+from contracts.jobs import EpisodeResult
+
+
+def episode(task: str, seed: str, *, solved: bool = False, calls: int = 9) -> EpisodeResult:
+    return EpisodeResult(
+        job=f"{task} {seed}",
+        task_id=task,
+        tree="t",
+        seed=seed,
+        score=float(solved),
+        solved=solved,
+        outcome="solved" if solved else "unsolved",
+        model_calls=calls,
+    )
+
+
+def table(tasks: int, seeds: int) -> list[list[EpisodeResult]]:
+    """Every fifth task is solved, and soon."""
+    return [
+        [
+            episode(f"task-{t}", f"seed-{s}", solved=t % 5 == 0, calls=2 if t % 5 == 0 else 9)
+            for s in range(seeds)
+        ]
+        for t in range(tasks)
+    ]
+
+
+def test_solved_and_unsolved_episodes_are_compared_as_often_as_they_come() -> None:
+    chosen = choose(table(60, 1), 30)
+    assert 2 <= sum(result.solved for result in chosen) <= 11
+    assert choose(table(60, 1), 30) == chosen
+    other = [[episode(f"task-{t}", "another seed")] for t in range(60)]
+    assert [r.task_id for r in choose(other, 30)] != [r.task_id for r in chosen], "other seeds, other tasks"
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 12, 99])
+def test_no_task_comes_twice_before_every_task_came_once(count: int) -> None:
+    chosen = choose(table(5, 2), count)
+    assert len(chosen) == min(count, 10)
+    assert len({result.task_id for result in chosen}) == min(count, 5)
+    assert len({result.job for result in chosen}) == len(chosen)
+
+
+def test_nothing_is_compared_where_there_is_nothing() -> None:
+    assert choose([], 12) == []
+    assert choose([[]], 12) == []
+
+
+def test_probes_that_show_what_was_expected_change_nothing() -> None:
+    assert hope(0.04, 0.04, 0.04 / MENDED_WORTH, 12) == pytest.approx(0.04)
+
+
+def test_the_more_probes_the_less_the_plan_counts() -> None:
+    shown = [hope(0.0, 0.1, 0.25, probes) for probes in (0, 1, 4, 12, 72, 10_000)]
+    assert shown[0] < shown[1], "even one says something"
+    assert all(a < b for a, b in itertools.pairwise(shown[1:]))
+    assert shown[-1] == pytest.approx(0.25 * 0.1 + 0.75 * 0.1, abs=1e-3)
+
+
+def test_a_helpful_edit_more_often_is_a_good_sign_without_any_solution() -> None:
+    assert hope(0.0, 0.0, 0.25, 12) > hope(0.0, 0.0, 0.0, 12) > hope(0.0, 0.0, -0.25, 12)
+    assert hope(0.0, -0.1, -0.4, 12) < hope(-0.01, 0.0, 0.0, 12), "what harms is left out before it is raced"
