@@ -69,7 +69,7 @@ class CampaignSettings(Record):
     gate: GateSettings = GateSettings()
     plans: int = 16
     """Changes planned in a round: more than can race. Those that turn out to change nothing are dropped before."""
-    probes: int = 12
+    probes: int = 8
     """Episodes that tell whether a change does anything at all, and whether it is promising."""
     release_seeds: int = 20
     """Seeds per sealed task and arm in a release check."""

@@ -30,9 +30,9 @@ def demo(seed: int, rounds: int, seconds: float, store: Path, as_json: bool) -> 
     settings = CampaignSettings(
         rounds=rounds,
         seed=seed,
-        gate=GateSettings(candidates=4, race_seeds=2, confirm_seeds=8),
+        gate=GateSettings(candidates=6, race_seeds=2, confirm_seeds=6),
         plans=12,
-        probes=8,
+        probes=6,
         release_seeds=2,
         null_every=0,
         limits=Limits(seconds=seconds),

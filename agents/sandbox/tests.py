@@ -7,7 +7,8 @@ from typing import Any, Self
 import msgspec
 
 from agents.sandbox.channel import Channel, Malformed
-from agents.sandbox.zygote import Ended, Limits, Session, Zygote
+from agents.sandbox.session import Session
+from agents.sandbox.zygote import Ended, Limits, Zygote
 from contracts.record import Record
 from contracts.tasks import TestOutcome, TestReport, TestSpec
 

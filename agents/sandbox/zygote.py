@@ -20,6 +20,7 @@ import msgspec
 from agents.sandbox.bubblewrap import ENVIRONMENT, compile_guest, launch, safe_command, unsafe_command
 from agents.sandbox.channel import Channel, WallExceeded
 from agents.sandbox.errors import SandboxFault, SandboxUnavailable
+from agents.sandbox.session import Session
 from contracts.record import Record
 
 log = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ class Zygote:
                 raise _Lost(midway=False) from None
         return control, ours
 
-    def session(self, kind: str, limits: Limits) -> "Session | None":
+    def session(self, kind: str, limits: Limits) -> Session | None:
         """A run that is given several jobs, one after the other; the zygote serves nothing else until it is closed.
 
         Returns:
@@ -194,7 +195,8 @@ class Zygote:
         self._lock.acquire()
         try:
             if self._nested:
-                return Session(self, limits, *self._started(kind, limits))
+                control, ours = self._started(kind, limits)
+                return Session(ours, limits.wall, lambda kill: self._end_session(control, kill=kill))
         except _Lost:
             self._discard()
         except BaseException:
@@ -203,7 +205,7 @@ class Zygote:
         self._lock.release()
         return None
 
-    def end_session(self, control: socket.socket, *, kill: bool) -> None:
+    def _end_session(self, control: socket.socket, *, kill: bool) -> None:
         """What a session does last: wait for its run's end, and let others use the zygote."""
         try:
             if kill or not self._over(control):
@@ -292,42 +294,3 @@ class Zygote:
             self._folder = tempfile.TemporaryDirectory(prefix="ratchet-unsafe-")
             return unsafe_command(fd, self._folder.name), ENVIRONMENT
         return safe_command(fd, self._packages, nested=self._nested, stranger=self._stranger), {}
-
-
-class Session:
-    """A run that serves one job after another. Not to be shared between threads."""
-
-    def __init__(self, zygote: Zygote, limits: Limits, control: socket.socket, ours: socket.socket) -> None:
-        self._zygote = zygote
-        self._limits = limits
-        self._control = control
-        self._ours: socket.socket | None = ours
-        self._channel = Channel(ours, limits.wall)
-
-    def ask(self, job: Any, converse: Callable[[Channel], T | None]) -> T | None:
-        """Send a job and return what `converse` makes of the answer; None if there was no proper one.
-
-        A session that failed once is over: every further question is answered by None.
-        """
-        if self._ours is None:
-            return None
-        self._channel.rewind(self._limits.wall)
-        result: T | None = None
-        try:
-            if self._channel.send(job):
-                result = converse(self._channel)
-        except WallExceeded:
-            pass
-        finally:
-            if result is None:
-                self.close(kill=True)
-        return result
-
-    def close(self, *, kill: bool = False) -> None:
-        """End the run. May be called again."""
-        if self._ours is not None:
-            ours, self._ours = self._ours, None
-            with contextlib.suppress(OSError):
-                ours.shutdown(socket.SHUT_RDWR)
-            self._zygote.end_session(self._control, kill=kill)
-            ours.close()

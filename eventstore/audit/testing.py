@@ -29,7 +29,7 @@ SEED_FILES = {
     "harness.toml": b"[decoding]\ntemperature = 1.0\n\n[rules]\non = []\n",
     "prompts/system.md": b"Mend the program.\n",
 }
-GATE = GateSettings(candidates=3, race_seeds=2, confirm_seeds=6, resamples=400)
+GATE = GateSettings(candidates=3, race_seeds=2, confirm_seeds=6, alpha=0.1, resamples=400)
 """A gate that decides quickly."""
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -220,10 +221,12 @@ def test_nothing_is_left_behind(box: Sandbox) -> None:
     run = attack(box, body)
     for place in ("/dev", "/", "/ratchet", "/ratchet/guest", "/usr/lib"):
         assert f"{place} refused\n" in run.log
-    look = attack(box, f"import os\nfor place in {places!r}: print(place, os.listdir(place))")
+    places = *places, "/harness/__pycache__"
+    look = attack(box, f"import os\nfor place in {places!r}: print(place, sorted(os.listdir(place)))")
     for name in ("sitecustomize.py", "usercustomize.py", "x.pth", "conftest.py"):
         assert name not in look.log
-    assert "/harness ['agent.py']" in look.log
+    assert "/harness ['__pycache__', 'agent.py']" in look.log
+    assert f"/harness/__pycache__ ['agent.{sys.implementation.cache_tag}.pyc']" in look.log
     assert "/work ['calc.py']" in look.log
 
 

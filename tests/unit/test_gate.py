@@ -59,7 +59,7 @@ def test_a_clear_gain_is_kept() -> None:
 def test_no_difference_is_reverted() -> None:
     verdict = confirm(flat(0.4), flat(0.4), NAMES, QUICK, key="k")
     assert (verdict.decision, verdict.p, verdict.effect) == ("revert", 1.0, 0.0)
-    assert verdict.reason.startswith("Reverted: the evidence is too weak for a level of 0.1; ")
+    assert verdict.reason.startswith("Reverted: the evidence is too weak for a level of 0.2; ")
 
 
 def test_a_gain_below_the_minimum_is_reverted() -> None:
@@ -132,7 +132,7 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_presets() -> None:
     assert GateSettings.preset("default") == GateSettings()
     assert GateSettings.preset("strict").alpha == 0.02
-    assert GateSettings().episodes(28) == 28 * (5 * 3 + 2 * 16)
+    assert GateSettings().episodes(28) == 28 * (9 * 3 + 2 * 16)
 
 
 def test_the_best_of_the_race_goes_on() -> None:
