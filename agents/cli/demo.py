@@ -11,7 +11,7 @@ SECONDS = 170.0
 
 @click.command()
 @click.option("--seed", type=int, default=1, show_default=True, help="What all randomness follows from.")
-@click.option("--rounds", type=click.IntRange(1), default=8, show_default=True, help="Rounds at the most.")
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Rounds at the most.")
 @click.option(
     "--seconds", type=click.FloatRange(10), default=SECONDS, show_default=True, help="Time to spend."
 )
@@ -30,10 +30,10 @@ def demo(seed: int, rounds: int, seconds: float, store: Path, as_json: bool) -> 
     settings = CampaignSettings(
         rounds=rounds,
         seed=seed,
-        gate=GateSettings(candidates=6, race_seeds=2, confirm_seeds=6),
+        gate=GateSettings(candidates=6, race_seeds=1, confirm_seeds=4),
         plans=12,
-        probes=6,
-        release_seeds=2,
+        probes=4,
+        release_seeds=1,
         null_every=0,
         limits=Limits(seconds=seconds),
     )

@@ -7,7 +7,7 @@ import anyio
 import msgspec
 
 from agents.evaluator.measure import Arm, Measured, faults_reason, mean_signs, measure, stage_seeds
-from agents.evaluator.probe import Probed, hope, probe
+from agents.evaluator.probe import HOPELESS, Probed, hope, probe
 from agents.evaluator.resampling import Workers
 from agents.work import LineageWork as Work
 from contracts import events as e
@@ -62,7 +62,12 @@ class Evaluator:
         probed = await probe(work.desk, campaign, stage.results[0], trees, settings.probes)
         # What does nothing is not worth a race, unless it makes the harness simpler.
         alive = [c for c in proposed if c.tree not in probed.inert or c.growth < 0]
-        alive.sort(key=lambda c: -_hope(c, probed))
+        hopes = {
+            c.number: hope(c.plan.prediction.effect, probed.shown.get(c.tree, 0.0), len(probed.pairs))
+            for c in alive
+        }
+        alive = [c for c in alive if c.growth < 0 or hopes[c.number] >= HOPELESS]
+        alive.sort(key=lambda c: -hopes[c.number])
         alive = sorted(alive[: settings.gate.candidates], key=lambda c: c.number)
         raced = Measured(arms=())
         if alive and not probed.faults:
@@ -250,12 +255,6 @@ class Evaluator:
         return [queried, ended]
 
 
-def _hope(candidate: Candidate, probed: Probed) -> float:
-    """What can be hoped of a candidate after its probes."""
-    gain, mended = probed.gains.get(candidate.tree, 0.0), probed.mended.get(candidate.tree, 0.0)
-    return hope(candidate.plan.prediction.effect, gain, mended, len(probed.pairs))
-
-
 def _raced(
     work: Work, raced: Sequence[Candidate], stage: Measured, measured: Measured, probed: Probed
 ) -> e.CandidatesRaced:
@@ -270,10 +269,8 @@ def _raced(
         "probed": {
             str(c.number): round(probed.gains[c.tree], 6) for c in round_.candidates if c.tree in probed.gains
         },
-        "mended": {
-            str(c.number): round(probed.mended[c.tree], 6)
-            for c in round_.candidates
-            if c.tree in probed.mended
+        "shown": {
+            str(c.number): round(probed.shown[c.tree], 6) for c in round_.candidates if c.tree in probed.shown
         },
         "inert": inert,
         "spent": probed.spent + measured.spent,

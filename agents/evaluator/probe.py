@@ -23,6 +23,8 @@ MENDED_WORTH = 0.4
 """By how much a score differs where the share of episodes with a helpful edit differs by 1, as measured."""
 GAIN_PART = 0.25
 """How much the scores say beside that share, by how widely either spreads."""
+HOPELESS = -0.01
+"""The hope below which a place in the race stays empty."""
 
 
 class Probed(Record):
@@ -31,8 +33,8 @@ class Probed(Record):
     inert: frozenset[str] = frozenset()
     gains: dict[str, float] = {}
     """Tree → mean difference of its scores on the probes."""
-    mended: dict[str, float] = {}
-    """Tree → difference of the shares of probes in which some edit made failing tests pass."""
+    shown: dict[str, float] = {}
+    """Tree → the effect that its probes show, see `effect_shown`."""
     pairs: tuple[str, ...] = ()
     spent: Spent = Spent()
     faults: tuple[str, ...] = ()
@@ -71,10 +73,12 @@ async def probe(
     ours = {tree: [results[job.id] for job in row] for tree, row in jobs.items()}
     scored = sum(result.score for result in chosen)
     helped = sum(_mended(result) for result in chosen)
+    gains = {tree: (sum(r.score for r in row) - scored) / len(row) for tree, row in ours.items()}
+    mended = {tree: (sum(map(_mended, row)) - helped) / len(row) for tree, row in ours.items()}
     return Probed(
         inert=inert,
-        gains={tree: (sum(r.score for r in row) - scored) / len(row) for tree, row in ours.items()},
-        mended={tree: (sum(map(_mended, row)) - helped) / len(row) for tree, row in ours.items()},
+        gains=gains,
+        shown={tree: effect_shown(gains[tree], mended[tree]) for tree in ours},
         pairs=pairs,
         spent=spent,
     )
@@ -100,16 +104,18 @@ def _chance(result: EpisodeResult) -> str:
     return derive_seed("probe", result.task_id, result.seed)
 
 
-def hope(expected: float, gain: float, mended: float, probes: int) -> float:
-    """The effect of a change, from what its plan expects and what its probes showed.
+def effect_shown(gain: float, mended: float) -> float:
+    """The effect of a change as its probes show it, by scores and by helpful edits.
 
     Args:
-        expected: the plan's prediction.
-        gain: mean difference of the scores on the probes.
+        gain: mean difference of the scores.
         mended: difference of the shares of probes in which some edit made failing tests pass. That happens three to
             four times as often as a solution, and moves with it, so it tells sooner.
-        probes: how many there were.
     """
-    shown = GAIN_PART * gain + (1 - GAIN_PART) * MENDED_WORTH * mended
+    return GAIN_PART * gain + (1 - GAIN_PART) * MENDED_WORTH * mended
+
+
+def hope(expected: float, shown: float, probes: int) -> float:
+    """The effect of a change, from what its plan expects and what so many probes showed."""
     trust = probes * PLANS_SPREAD**2 / (probes * PLANS_SPREAD**2 + PROBE_NOISE**2)
     return expected + trust * (shown - expected)

@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
@@ -13,6 +14,8 @@ from contracts.lineage import Arm, Branch, RoundSummary
 
 PRIOR_SPREAD = 0.04
 """How much the effect of an untried ingredient may differ from zero, as a standard deviation."""
+PROBES_NOISE = 0.06
+"""Standard deviation of what the probes of one candidate show that did not race."""
 NOISE = 0.05
 """Standard deviation of one race's measured effect."""
 
@@ -27,6 +30,8 @@ TRUST = 0.25
 nothing."""
 PROMISE = 0.008
 """The effect from which on a change that was measured against this very head, and not kept, is worth another race."""
+TRIES = 3
+"""Races against one head after which a change that is still not kept has had its chance."""
 FADING = 0.8
 """How much a lesson counts beside the one after it."""
 
@@ -63,12 +68,12 @@ _DIRECTION = re.compile(r"^- (More|Less) of (\S+):", re.MULTILINE)
 
 
 def posterior(arm: Arm | None) -> tuple[float, float]:
-    """Mean and standard deviation of an ingredient's effect, after what its races and confirmations showed."""
-    if arm is None or not arm.raced:
+    """Mean and standard deviation of an ingredient's effect, after what probes, races and confirmations showed."""
+    if arm is None or not (arm.raced or arm.probed):
         return 0.0, PRIOR_SPREAD
-    races, confirmations = 1 / NOISE**2, 1 / CONFIRMED_NOISE**2
-    precision = 1 / PRIOR_SPREAD**2 + arm.raced * races + arm.confirmed * confirmations
-    mean = (arm.effect * races + arm.confirmed_effect * confirmations) / precision
+    probes, races, confirmations = 1 / PROBES_NOISE**2, 1 / NOISE**2, 1 / CONFIRMED_NOISE**2
+    precision = 1 / PRIOR_SPREAD**2 + arm.probed * probes + arm.raced * races + arm.confirmed * confirmations
+    mean = (arm.shown * probes + arm.effect * races + arm.confirmed_effect * confirmations) / precision
     return mean + 0.01 * arm.credit / max(1, arm.confirmed or 1), math.sqrt(1 / precision)
 
 
@@ -139,8 +144,9 @@ def promising(
         (summary.number, summary.title): summary.effect for summary in history if summary.tree == head
     }
     known: dict[str, tuple[Branch, float, float]] = {}
+    races = Counter(branch.tree for branch in archive if branch.parent == head)
     for branch in archive:
-        if branch.parent != head or branch.tree in ("", head):
+        if branch.parent != head or branch.tree in ("", head) or races[branch.tree] >= TRIES:
             continue
         _, total, weight = known.get(branch.tree, (branch, 0.0, 0.0))
         total, weight = total + branch.effect / NOISE**2, weight + 1 / NOISE**2

@@ -100,9 +100,9 @@ class CandidatesRaced(Event):
     """The probes, as `task seed`."""
     probed: dict[str, float] = {}
     """Number of a candidate → its mean difference on the probes."""
-    mended: dict[str, float] = {}
-    """Number of a candidate → by how much the share of probes with a helpful edit differs. Those of which most can be
-    hoped, by plan and probes, got the places in the race."""
+    shown: dict[str, float] = {}
+    """Number of a candidate → the effect that the probes show, by scores and by helpful edits together. Those of which
+    most can be hoped, by their plans and by this, got the places in the race."""
     best: int = -1
     """Number of the candidate that goes on; -1: none."""
     reason: str = ""

@@ -97,6 +97,10 @@ class Arm(Record):
     raced: int = 0
     effect: float = 0.0
     """Sum of the differences seen in races."""
+    probed: int = 0
+    """How many were probed only, and did not race."""
+    shown: float = 0.0
+    """Sum of the differences that their probes showed."""
     confirmed: int = 0
     confirmed_effect: float = 0.0
     """Sum of the differences seen in confirmations, on fresh seeds."""

@@ -221,8 +221,8 @@ def test_nothing_is_left_behind(box: Sandbox) -> None:
     run = attack(box, body)
     for place in ("/dev", "/", "/ratchet", "/ratchet/guest", "/usr/lib"):
         assert f"{place} refused\n" in run.log
-    places = *places, "/harness/__pycache__"
-    look = attack(box, f"import os\nfor place in {places!r}: print(place, sorted(os.listdir(place)))")
+    seen = [*places, "/harness/__pycache__"]
+    look = attack(box, f"import os\nfor place in {seen!r}: print(place, sorted(os.listdir(place)))")
     for name in ("sitecustomize.py", "usercustomize.py", "x.pth", "conftest.py"):
         assert name not in look.log
     assert "/harness ['__pycache__', 'agent.py']" in look.log

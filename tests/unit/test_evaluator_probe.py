@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from agents.evaluator.probe import MENDED_WORTH, choose, hope
+from agents.evaluator.probe import MENDED_WORTH, choose, effect_shown, hope
 from contracts.jobs import EpisodeResult
 
 
@@ -54,16 +54,16 @@ def test_nothing_is_compared_where_there_is_nothing() -> None:
 
 
 def test_probes_that_show_what_was_expected_change_nothing() -> None:
-    assert hope(0.04, 0.04, 0.04 / MENDED_WORTH, 12) == pytest.approx(0.04)
+    assert hope(0.04, 0.04, 12) == pytest.approx(0.04)
+    assert hope(0.04, -0.5, 0) == 0.04, "no probes, no news"
 
 
 def test_the_more_probes_the_less_the_plan_counts() -> None:
-    shown = [hope(0.0, 0.1, 0.25, probes) for probes in (0, 1, 4, 12, 72, 10_000)]
-    assert shown[0] < shown[1], "even one says something"
-    assert all(a < b for a, b in itertools.pairwise(shown[1:]))
-    assert shown[-1] == pytest.approx(0.25 * 0.1 + 0.75 * 0.1, abs=1e-3)
+    hopes = [hope(0.0, 0.1, probes) for probes in (0, 1, 4, 12, 72, 10_000)]
+    assert all(a < b for a, b in itertools.pairwise(hopes))
+    assert hopes[-1] == pytest.approx(0.1, abs=1e-3)
 
 
 def test_a_helpful_edit_more_often_is_a_good_sign_without_any_solution() -> None:
-    assert hope(0.0, 0.0, 0.25, 12) > hope(0.0, 0.0, 0.0, 12) > hope(0.0, 0.0, -0.25, 12)
-    assert hope(0.0, -0.1, -0.4, 12) < hope(-0.01, 0.0, 0.0, 12), "what harms is left out before it is raced"
+    assert effect_shown(0.0, 0.25) > effect_shown(0.0, 0.0) == 0 > effect_shown(0.0, -0.25)
+    assert effect_shown(0.1, 0.1 / MENDED_WORTH) == pytest.approx(0.1)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
@@ -24,8 +25,9 @@ GATE = GateSettings(candidates=2, race_seeds=2, confirm_seeds=3, resamples=50)
 class Workers:
     """A job queue whose workers answer at once; harnesses in `other` behave otherwise than the rest."""
 
-    def __init__(self, other: frozenset[str]) -> None:
+    def __init__(self, other: frozenset[str], scores: Mapping[str, float]) -> None:
         self.other = other
+        self.scores = scores
         self.ran: set[str] = set()
 
     async def collect(self, kind: str, wanted: Mapping[str, bytes]) -> dict[str, Done]:
@@ -42,7 +44,7 @@ class Workers:
                 task_id=job.task_id,
                 tree=job.tree,
                 seed=job.seed,
-                score=0.5,
+                score=self.scores.get(job.tree, 0.5),
                 solved=False,
                 outcome="partly",
                 model_calls=3,
@@ -66,8 +68,14 @@ def candidate(number: int, growth: int) -> Candidate:
     return Candidate(number=number, plan=plan, status="proposed", tree=f"tree-{number}", growth=growth)
 
 
-def answered(kind: str, *growths: int, other: frozenset[str] = frozenset(), **fields: Any) -> Any:
-    workers = Workers(other)
+def answered(
+    kind: str,
+    *growths: int,
+    other: frozenset[str] = frozenset(),
+    scores: Mapping[str, float] = MappingProxyType({}),
+    **fields: Any,
+) -> Any:
+    workers = Workers(other, scores)
     desk = Desk(
         bus=cast("Any", None), ledger=cast("Any", None), jobs=cast("Any", workers), instance="x", log=None
     )
@@ -115,6 +123,23 @@ def test_simpler_candidates_race_beside_those_that_do_something() -> None:
     assert raced.inert == ()
     assert [scores.candidate for scores in raced.candidates] == [0, 1], "as many as the gate has places"
     assert raced.best == 1
+
+
+def test_what_the_probes_show_to_be_hopeless_does_not_race_unless_it_is_simpler() -> None:
+    trees = frozenset({"tree-0", "tree-1", "tree-2"})
+    [raced] = answered("race", 3, 3, -4, other=trees, scores={"tree-0": 0.0, "tree-2": 0.0})
+    assert [scores.candidate for scores in raced.candidates] == [1, 2]
+    assert raced.shown == {"0": -0.125, "1": 0.0, "2": -0.125}
+    assert raced.probed["0"] == -0.5
+    [raced] = answered("race", 3, other=trees, scores={"tree-0": 0.0})
+    assert (raced.candidates, raced.best, raced.inert) == ((), -1, ())
+
+
+def test_the_places_in_a_race_go_to_those_of_which_most_can_be_hoped() -> None:
+    trees = frozenset(f"tree-{n}" for n in range(4))
+    scores = {"tree-0": 0.5, "tree-1": 0.9, "tree-2": 0.6, "tree-3": 0.45}
+    [raced] = answered("race", 3, 3, 3, 3, other=trees, scores=scores)
+    assert [scores.candidate for scores in raced.candidates] == [1, 2], "as many as the gate has places"
 
 
 def test_a_simpler_harness_that_does_the_same_is_kept() -> None:

@@ -277,6 +277,13 @@ def test_what_is_measured_again_and_again_is_pooled() -> None:
     assert promising("head", good(0, 0.05), [confirmed(0, 2, -0.02)]) != [], "another round's word counts not"
 
 
+def test_what_was_not_kept_after_three_races_has_had_its_chance() -> None:
+    assert promising("head", good(0, 0.05, 0.05), ()) != []
+    assert promising("head", good(0, 0.05, 0.05, 0.05), ()) == []
+    elsewhere = good(0, 0.05, 0.05, head="another head")
+    assert promising("head", [*elsewhere, *good(0, 0.05)], ()) != []
+
+
 def test_what_has_become_the_head_is_not_promising() -> None:
     [was] = good(0, 0.05)
     assert promising("head", [msgspec.structs.replace(was, tree="head")], ()) == []
