@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench faults clean .venv
+.PHONY: help demo test check format bench evidence faults clean .venv
 
 help:  ## Say what can be made
 	@grep -E '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,8 +36,14 @@ check: $(STAMP)  ## Lint and type-check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+SHORT := bus_costs gate headroom ledger resampling round sandbox
 bench: $(STAMP)  ## Measure: every benchmark in its short form
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for name in $(SHORT); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+EVIDENCE ?= .ratchet/evidence
+evidence: $(STAMP)  ## Run the campaigns, their controls and what is measured of them (hours; resumes where it was)
+	@$(BIN)/python benchmarks/campaign.py --out $(EVIDENCE) all
+	@$(BIN)/python benchmarks/demo.py --out $(EVIDENCE)/demos
 
 format: $(STAMP)  ## Format and apply safe fixes
 	@$(BIN)/ruff check --fix .

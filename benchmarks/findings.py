@@ -1,0 +1,62 @@
+"""What ledgers of finished campaigns say: what was found, how good the predictions were, how often A/A arms were kept."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from contracts.statistics import wilson_interval
+
+
+def discovered(ledger: Mapping[str, Any]) -> list[str]:
+    """The kept changes of a campaign, as a table."""
+    rows = ["| round | surface | change | predicted | measured | p |", "|---|---|---|---|---|---|"]
+    for line in ledger["report"]["rounds"]:
+        if line["decision"] == "kept":
+            rows.append(
+                f"| {line['name'].removeprefix('r')} | {line['surface']} | {line['title']} | {line['predicted']:+.3f} "
+                f"| {line['effect']:+.3f} [{line['low']:+.3f}, {line['high']:+.3f}] | {line['p']:.4f} |"
+            )
+    return rows
+
+
+def calibration(ledgers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Predicted effects of confirmed changes, in thirds, against what fresh seeds showed."""
+    pairs = [
+        (line["predicted"], line["effect"])
+        for ledger in ledgers
+        for line in ledger["report"]["rounds"]
+        if line["effect"] is not None and line["predicted"] is not None
+    ]
+    if len(pairs) < 6:
+        return []
+    table = np.array(sorted(pairs))
+    rows = ["| predicted | measured, mean | ahead | confirmations |", "|---|---|---|---|"]
+    for third in np.array_split(table, 3):
+        rows.append(
+            f"| {third[0, 0]:+.3f} to {third[-1, 0]:+.3f} (mean {third[:, 0].mean():+.3f}) "
+            f"| {third[:, 1].mean():+.3f} | {(third[:, 1] > 0).mean():.0%} | {len(third)} |"
+        )
+    rows.append("")
+    rows.append(f"correlation of predicted and measured: {np.corrcoef(table.T)[0, 1]:+.2f}")
+    return rows
+
+
+def nulls(ledgers: Sequence[Mapping[str, Any]]) -> str:
+    """How often an A/A arm was kept, over all ledgers."""
+    measured = sum(ledger["nulls"] for ledger in ledgers)
+    if not measured:
+        return "no A/A arm was measured"
+    share = wilson_interval(sum(ledger["nulls_kept"] for ledger in ledgers), measured)
+    return f"A/A arms kept: {share.estimate:.1%} [{share.low:.1%}, {share.high:.1%}] of {measured}"
+
+
+def spent(name: str, ledger: Mapping[str, Any]) -> str:
+    """What a campaign took."""
+    report = ledger["report"]
+    used, seconds = report["spent"], report["seconds"]
+    return (
+        f"{name}: {len(report['rounds'])} rounds in {seconds / 60:.1f} min, {used['episodes']:,} episodes "
+        f"({used['episodes'] / max(1.0, seconds):.0f} a second), {used['model_calls']:,} model calls, "
+        f"{used['test_runs']:,} test runs; fingerprint {ledger['fingerprint'][:12]}"
+    )
