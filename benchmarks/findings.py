@@ -1,4 +1,4 @@
-"""What ledgers of finished campaigns say: what was found, how good the predictions were, how often A/A arms were kept."""
+"""What ledgers of finished campaigns say: what was found, how good predictions were, how often A/A arms were kept."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,12 +11,12 @@ from contracts.statistics import wilson_interval
 def discovered(ledger: Mapping[str, Any]) -> list[str]:
     """The kept changes of a campaign, as a table."""
     rows = ["| round | surface | change | predicted | measured | p |", "|---|---|---|---|---|---|"]
-    for line in ledger["report"]["rounds"]:
-        if line["decision"] == "kept":
-            rows.append(
-                f"| {line['name'].removeprefix('r')} | {line['surface']} | {line['title']} | {line['predicted']:+.3f} "
-                f"| {line['effect']:+.3f} [{line['low']:+.3f}, {line['high']:+.3f}] | {line['p']:.4f} |"
-            )
+    rows += [
+        f"| {line['name'].removeprefix('r')} | {line['surface']} | {line['title']} | {line['predicted']:+.3f} "
+        f"| {line['effect']:+.3f} [{line['low']:+.3f}, {line['high']:+.3f}] | {line['p']:.4f} |"
+        for line in ledger["report"]["rounds"]
+        if line["decision"] == "kept"
+    ]
     return rows
 
 
@@ -32,14 +32,12 @@ def calibration(ledgers: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     table = np.array(sorted(pairs))
     rows = ["| predicted | measured, mean | ahead | confirmations |", "|---|---|---|---|"]
-    for third in np.array_split(table, 3):
-        rows.append(
-            f"| {third[0, 0]:+.3f} to {third[-1, 0]:+.3f} (mean {third[:, 0].mean():+.3f}) "
-            f"| {third[:, 1].mean():+.3f} | {(third[:, 1] > 0).mean():.0%} | {len(third)} |"
-        )
-    rows.append("")
-    rows.append(f"correlation of predicted and measured: {np.corrcoef(table.T)[0, 1]:+.2f}")
-    return rows
+    rows += [
+        f"| {third[0, 0]:+.3f} to {third[-1, 0]:+.3f} (mean {third[:, 0].mean():+.3f}) "
+        f"| {third[:, 1].mean():+.3f} | {(third[:, 1] > 0).mean():.0%} | {len(third)} |"
+        for third in np.array_split(table, 3)
+    ]
+    return [*rows, "", f"correlation of predicted and measured: {np.corrcoef(table.T)[0, 1]:+.2f}"]
 
 
 def nulls(ledgers: Sequence[Mapping[str, Any]]) -> str:
