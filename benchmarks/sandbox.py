@@ -3,7 +3,7 @@
     python benchmarks/sandbox.py [--rounds 40] [--json]
 
 cold: a new `Sandbox`, one trivial episode, and its end. warm: one trivial episode on a sandbox that is up.
-tests: one trivial test file on a sandbox that is up. CPU is that of the host's process and of the sandbox together.
+tests: one trivial test file on a sandbox that is up. shared: the same as one of many runs of an episode. CPU is that of the host's process and of the sandbox together.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from agents.sandbox import Frame, Ok, Reply, Sandbox
 from agents.sandbox.bubblewrap import bwrap_path
+from agents.sandbox.tests import TestSession
 from contracts.tasks import Task, TestSpec
 
 TREE = {"agent.py": b"def solve(task, model, workspace):\n    pass\n"}
@@ -39,6 +40,11 @@ def episode(box: Sandbox) -> None:
 
 def tests(box: Sandbox) -> None:
     if not box.run_tests(FILES, TestSpec()).all_passed:
+        sys.exit("the trivial test failed")
+
+
+def shared(session: TestSession) -> None:
+    if not session.run_tests(FILES, TestSpec(), lines=200_000, wall=60.0).all_passed:
         sys.exit("the trivial test failed")
 
 
@@ -84,7 +90,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
-    with Sandbox() as box:
+    with Sandbox() as box, Sandbox() as other, other.test_session() as session:
         box.start()
         time.sleep(0.5)  # it imports ahead while nobody waits
         measured: dict[str, Callable[[], None]] = {
@@ -92,6 +98,7 @@ def main() -> None:
             "cold": cold,
             "warm": lambda: episode(box),
             "tests": lambda: tests(box),
+            "shared": lambda: shared(session),
         }
         times: dict[str, list[float]] = {name: [] for name in measured}
         for round_ in range(options.rounds + 2):
