@@ -105,6 +105,7 @@ def told(out: Path, name: str) -> dict[str, Any]:
         return {
             "report": msgspec.to_builtins(report),
             "versions": versions,
+            "raced": [effect for r in lineage.rounds if r.raced is not None for effect in r.raced.effects],
             "final": {path: data.decode() for path, data in final.items()},
             "episodes": campaign.spent.episodes if campaign else 0,
             "fingerprint": campaign.fingerprint if campaign else "",

@@ -175,7 +175,7 @@ def _run(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
 @click.pass_context
 def _all(context: click.Context) -> None:
     """Everything, one step after the other."""
-    for step in (_run, _controls, _measure, _ablate, _report):
+    for step in (_run, _controls, _measure, _ablate, _export, _report):
         context.invoke(step)
 
 
@@ -236,6 +236,21 @@ def _ablate(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
 
                 kept(out / "ablated" / f"{name}.{number}.json", made)
                 print(name, draft.title, flush=True)
+
+
+@main.command("export")
+@click.pass_obj
+def _export(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
+    """Write what the gate's simulation takes of the suite: `benchmarks/data/repair.json`."""
+    out, wanted = given
+    practice = json.loads((out / "measured" / "seed.practice.json").read_bytes())
+    data = findings.world(practice, [told(out, name) for name in wanted])
+    path = Path(__file__).parent / "data" / "repair.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(data) + "\n")
+    print(
+        f"{path}: {len(data['effects'])} changes, mean effect {sum(data['effects']) / len(data['effects']):+.4f}"
+    )
 
 
 @main.command("report")

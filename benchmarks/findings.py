@@ -5,7 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from contracts.gate import USUAL
 from contracts.statistics import wilson_interval
+
+SPREAD = 0.5
+"""Standard deviation, between packages, of what a change does to the log-odds."""
 
 
 def discovered(ledger: Mapping[str, Any]) -> list[str]:
@@ -47,6 +51,27 @@ def nulls(ledgers: Sequence[Mapping[str, Any]]) -> str:
         return "no A/A arm was measured"
     share = wilson_interval(sum(ledger["nulls_kept"] for ledger in ledgers), measured)
     return f"A/A arms kept: {share.estimate:.1%} [{share.low:.1%}, {share.high:.1%}] of {measured}"
+
+
+def world(practice: Mapping[str, Any], ledgers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the gate's simulation needs of the suite: chances, and changes as large as those that raced.
+
+    What races show of an effect is the effect and the noise of a race. The effects are drawn in to what is left of
+    their spread without the noise.
+    """
+    raced = np.array([effect for ledger in ledgers for effect in ledger["raced"]])
+    packages = practice["packages"]
+    noise = USUAL.within**2 / len(packages) + USUAL.between**2 / len(set(packages))
+    true = max(0.0, float(raced.var()) - noise)
+    effects = raced.mean() + (raced - raced.mean()) * np.sqrt(true / raced.var())
+    solved = np.array(practice["scores"])
+    chances = (solved.sum(axis=1) + 0.1) / (solved.shape[1] + 1)
+    return {
+        "packages": packages,
+        "seed": [round(float(chance), 4) for chance in chances],
+        "effects": sorted(round(float(effect), 4) for effect in effects),
+        "spread": SPREAD,
+    }
 
 
 def spent(name: str, ledger: Mapping[str, Any]) -> str:

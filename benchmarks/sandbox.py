@@ -3,7 +3,8 @@
     python benchmarks/sandbox.py [--rounds 40] [--json]
 
 cold: a new `Sandbox`, one trivial episode, and its end. warm: one trivial episode on a sandbox that is up.
-tests: one trivial test file on a sandbox that is up. shared: the same as one of many runs of an episode. CPU is that of the host's process and of the sandbox together.
+tests: one trivial test file on a sandbox that is up. shared: the same as one of many runs of an episode. CPU is
+that of the host's process and of the sandbox together.
 """
 
 import argparse
