@@ -161,13 +161,16 @@ def promising(
 def activity(draft: Draft, arms: Mapping[str, Arm]) -> float:
     """The chance that a draft does anything at all, from how often its ingredients did: in (0, 1].
 
-    A rule acts only when its moment comes and its predicate holds, so the chances are multiplied.
+    Taken is the geometric mean of the ingredients' shares. A rule acts only when its moment comes and its predicate
+    holds, but a moment at which most actions do nothing may be the very one for another: multiplied in full, the shares
+    kept the planner from trying `keep` on `helped` for twenty rounds.
     """
     chance = 1.0
     for name in draft.arms:
         arm = arms.get(name, Arm())
-        chance *= (arm.raced + 2) / (arm.raced + arm.inert + 2)
-    return chance
+        done = arm.raced + arm.probed
+        chance *= (done + 2) / (done + arm.inert + 2)
+    return float(chance ** (1 / len(draft.arms)))
 
 
 def expected(
