@@ -1,6 +1,7 @@
 """Campaigns driven to their end by whatever is due, with faults, late answers and an operator who interferes."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any
@@ -291,7 +292,9 @@ class Driver:
     def _race(self, _: Duty) -> list[e.Event]:
         round_, suite = self.round, self.campaign.suite
         seeds = self.campaign.settings.gate.race_seeds
-        proposed = [c for c in round_.candidates if c.status == "proposed"]
+        probed = [c for c in round_.candidates if c.status == "proposed"]
+        left_out = self.chance.randrange(len(probed)) if self.chance.random() < 0.3 else 0
+        proposed, shown = probed[left_out:], {str(c.number): 0.25 for c in probed}
         incumbent = self.arm(round_.tree, len(suite.practice), seeds)
         arms = [
             self.arm(c.tree, len(suite.practice), seeds, self.chance.choice((-0.2, 0.3))) for c in proposed
@@ -322,6 +325,7 @@ class Driver:
                 effects=outcome.effects,
                 best=-1 if outcome.best is None else proposed[outcome.best].number,
                 reason=outcome.reason,
+                shown=shown,
                 spent=self.spent(*arms),
             )
         ]
@@ -794,6 +798,26 @@ def test_a_confirmation_is_booked_apart_from_the_race() -> None:
         assert arm_.confirmed == len(effects)
         assert arm_.confirmed_effect == pytest.approx(sum(effects))
     assert sum(arm.confirmed for arm in driver.state.arms.values()) == sum(map(len, sums.values()))
+
+
+def test_what_was_probed_and_did_not_race_is_booked_by_its_probes() -> None:
+    def probed(driver: Driver) -> int:
+        return sum(arm.probed for arm in driver.state.arms.values())
+
+    driver = reached(CampaignSettings(rounds=9), lambda d: d.state.campaign is not None and probed(d) >= 6)
+    events = [e.decode(envelope) for envelope in driver.envelopes]
+    plans = {
+        (event.round, event.candidate): event.plan for event in events if isinstance(event, e.ChangePlanned)
+    }
+    counts: Counter[str] = Counter()
+    for event in events:
+        if isinstance(event, e.CandidatesRaced):
+            raced = {scores.candidate for scores in event.candidates}
+            for number in map(int, event.shown):
+                counts.update(plans[event.round, number].arms if number not in raced else ())
+    assert counts == {name: arm.probed for name, arm in driver.state.arms.items() if arm.probed}
+    for arm in driver.state.arms.values():
+        assert arm.shown == pytest.approx(0.25 * arm.probed)
 
 
 def confirmed(driver: Driver) -> int:

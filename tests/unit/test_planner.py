@@ -11,7 +11,7 @@ import pytest
 
 from agents.critic.taxonomy import KINDS
 from agents.planner import policy
-from agents.planner.bandit import HINT, HINTS, NEAR, TRUST, choose, expected, hints, posterior
+from agents.planner.bandit import HINT, HINTS, NEAR, TRUST, activity, choose, expected, hints, posterior
 from agents.planner.draft import RANGES, Draft, Ground, signature
 from agents.planner.grammar import DECODING, DOMAINS, MOMENTS, PHRASES, Primitive, read_grammar
 from agents.planner.mutate import mutations
@@ -302,6 +302,12 @@ def test_a_confirmation_says_more_than_a_race() -> None:
     assert borne_out[1] == not_borne_out[1] < raced_again[1] < raced[1]
 
 
+def test_probes_say_something_too_and_less_than_a_race() -> None:
+    probed, raced = posterior(Arm(probed=1, shown=-0.1)), posterior(Arm(raced=1, effect=-0.1))
+    assert raced[0] < probed[0] < 0
+    assert raced[1] < probed[1] < posterior(None)[1]
+
+
 def test_what_has_paid_is_tried_more_often_and_what_has_not_less() -> None:
     plain = picked(range(SEEDS), {})
     arms = {"action:tell": Arm(raced=10, effect=0.8), "action:forget": Arm(raced=10, effect=-0.8)}
@@ -379,6 +385,17 @@ def test_every_other_choice_is_what_is_expected_to_pay_however_many_drafts_are_u
     chosen = {seed: choose(POOLS[seed], arms, (), 4, random.Random(seed)) for seed in rounds}
     told = [any(draft.arms[0] == "action:tell" for draft, _ in found) for found in chosen.values()]
     assert sum(told) > 0.9 * len(told)
+
+
+def test_a_moment_at_which_most_does_nothing_is_still_tried_with_what_does_something_elsewhere() -> None:
+    draft = next(d for d in POOLS[0] if d.operator == "compose")
+    action, _, moment, pair = draft.arms
+    assert activity(draft, {}) == 1.0
+    quiet = {moment: Arm(inert=8), action: Arm(raced=8)}
+    assert 0.6 < activity(draft, quiet) < 1.0
+    assert activity(draft, {**quiet, pair: Arm(inert=3)}) < activity(draft, quiet)
+    dead = dict.fromkeys(draft.arms, Arm(inert=98))
+    assert activity(draft, dead) == pytest.approx(0.02)
 
 
 # Plans
