@@ -296,6 +296,11 @@ def _report(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
                     f"| {found['title']} | {found['surface']} | {loss['gain']:+.3f} "
                     f"[{loss['gain_low']:+.3f}, {loss['gain_high']:+.3f}] |"
                 )
+    for side, first in (("sealed", base), ("practice", practice)):
+        paths = [out / "measured" / f"{name}.{side}.json" for name in wanted]
+        finals = [json.loads(path.read_bytes()) for path in paths if path.exists()]
+        if finals:
+            print(f"\n{side} tasks\n", *findings.difficulty(first, finals), sep="\n")
     ledgers = {name: told(out, name) for name in wanted if (out / name / "report" / "report.md").exists()}
     for name, ledger in ledgers.items():
         print(f"\n{findings.spent(name, ledger)}\n", *findings.discovered(ledger), sep="\n")

@@ -1,10 +1,13 @@
 """What ledgers of finished campaigns say: what was found, how good predictions were, how often A/A arms were kept."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import contracts
+from agents.tasks.describe import PackageFile, decode_toml
 from contracts.gate import USUAL
 from contracts.statistics import wilson_interval
 
@@ -72,6 +75,50 @@ def world(practice: Mapping[str, Any], ledgers: Sequence[Mapping[str, Any]]) -> 
         "effects": sorted(round(float(effect), 4) for effect in effects),
         "spread": SPREAD,
     }
+
+
+def difficulty(base: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How hard the tasks are: for the seed harness, and for what campaigns made of it, by what is to be mended."""
+    sorts = _sorts()
+    before = {task: float(np.mean(row)) for task, row in zip(base["tasks"], base["scores"], strict=True)}
+    after = {
+        task: float(np.mean([np.mean(found["scores"][at]) for found in finals]))
+        for at, task in enumerate(base["tasks"])
+    }
+    rows = ["| to be mended | tasks | seed | after campaigns |", "|---|---|---|---|"]
+    for sort in (*dict.fromkeys(sorts.values()), "all"):
+        tasks = [task for task in before if sort in (sorts[task], "all")]
+        means = [np.mean([scores[task] for task in tasks]) for scores in (before, after)]
+        rows.append(f"| {sort} | {len(tasks)} | {means[0]:.3f} | {means[1]:.3f} |")
+    easy = sorted(task for task in before if before[task] > 0.9)
+    hopeless = sorted(task for task in before if not before[task] and not after[task])
+    return [
+        *rows,
+        "",
+        f"solved nearly always by the seed: {', '.join(easy) or 'none'}",
+        f"never a point for any: {len(hopeless)} ({', '.join(hopeless) or 'none'})",
+    ]
+
+
+def _sorts() -> dict[str, str]:
+    """Task → whether one edit mends it, the same in several places, or different ones."""
+    found = {}
+    for path in sorted(
+        (Path(contracts.__file__).parents[1] / "suites" / "repair" / "tasks").glob("*/package.toml")
+    ):
+        name = path.parent.name
+        package = decode_toml(path.read_text(), PackageFile, task=name, shown=path.name)
+        for number, variant in enumerate(package.variant, 1):
+            alike = len(set(variant.kinds)) == 1
+            sort = (
+                "one edit"
+                if len(variant.mistake) == 1
+                else "one pattern, several places"
+                if alike
+                else "different edits"
+            )
+            found[f"{name}-{number}"] = sort
+    return found
 
 
 def spent(name: str, ledger: Mapping[str, Any]) -> str:
