@@ -100,7 +100,7 @@ class GateSettings(Record):
 
     @classmethod
     def preset(cls, name: str) -> "GateSettings":
-        """The settings of a name: `default`, or `strict` (a fifth of the level).
+        """The settings of a name: `default`, or `strict` (a tenth of the level).
 
         Raises:
             ValueError: there is no such preset.

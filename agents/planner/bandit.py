@@ -30,6 +30,8 @@ TRUST = 0.25
 nothing."""
 PROMISE = 0.008
 """The effect from which on a change that was measured against this very head, and not kept, is worth another race."""
+MOST_TRUSTED = 0.02
+"""The most that is expected for a hint's sake, so that a few bad probes outweigh it."""
 TRIES = 3
 """Races against one head after which a change that is still not kept has had its chance."""
 FADING = 0.8
@@ -140,14 +142,16 @@ def promising(
     One race cannot tell a small gain from luck, nor can one confirmation: what was measured again and again, on fresh
     seeds each time, is pooled, and shrunk towards nothing.
     """
-    confirmed = {
-        (summary.number, summary.title): summary.effect for summary in history if summary.tree == head
-    }
+    measured = [s for s in history if s.tree == head and s.decision in ("kept", "reverted")]
+    confirmed = {(summary.number, summary.title): summary.effect for summary in measured}
+    denied = {(summary.number, summary.title) for summary in measured if summary.reason.startswith("denied")}
     known: dict[str, tuple[Branch, float, float]] = {}
     races = Counter(branch.tree for branch in archive if branch.parent == head)
     for branch in archive:
         if branch.parent != head or branch.tree in ("", head) or races[branch.tree] >= TRIES:
             continue
+        if (branch.round, branch.plan.title) in denied:
+            continue  # a person has had the last word
         _, total, weight = known.get(branch.tree, (branch, 0.0, 0.0))
         total, weight = total + branch.effect / NOISE**2, weight + 1 / NOISE**2
         found = confirmed.get((branch.round, branch.plan.title))
@@ -181,7 +185,8 @@ def expected(
 ) -> float:
     """Effect to be expected of a draft: the mean over its ingredients, and a part of what hints promise."""
     mean = sum(posterior(arms.get(name))[0] + told.get(name, 0.0) for name in draft.arms) / len(draft.arms)
-    return mean + TRUST * max(nudges.get(name, 0.0) * doubt(arms.get(name)) for name in draft.arms)
+    nudge = max(nudges.get(name, 0.0) * doubt(arms.get(name)) for name in draft.arms)
+    return mean + min(MOST_TRUSTED, TRUST * nudge)
 
 
 def hints(failures: Sequence[FailureCluster]) -> dict[str, float]:

@@ -96,9 +96,10 @@ def chosen_drafts(
             return [(draft, 0.0) for draft in parts[: settings.plans]]
     single = drafts(ground, rng)
     fresh = [draft for draft in single if draft.signature not in tried] or single
+    history = [summary for summary in state.history if summary.campaign == campaign.id]
     again = [
         (repeated(branch.plan), effect)
-        for branch, effect in promising(ground.head, state.archive, state.history)[: settings.plans // 4]
+        for branch, effect in promising(ground.head, state.archive, history)[: settings.plans // 4]
     ]
     wide: list[tuple[Draft, float]] = []
     if settings.stagnation and rounds_without_gain(state) >= settings.stagnation:

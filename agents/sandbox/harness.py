@@ -1,11 +1,6 @@
 """Runs one episode of an evolved harness in a sandbox."""
 
-import base64
-import marshal
-import warnings
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from typing import Literal
 
 import msgspec
@@ -31,8 +26,6 @@ _LOG_BYTES = 256 << 10
 _SAID_BYTES = 64 << 20
 _SAID_FRAMES = 20_000
 _MEMORY = 512 << 20
-_UNCHECKED = (0b01).to_bytes(4, "little")
-"""The flags of a cached file that stands without a look at its source (PEP 552)."""
 
 Status = Literal["finished", "error", "cpu", "memory", "protocol", "output"]
 
@@ -107,13 +100,13 @@ class _Talk:
 
 
 def run_harness(
-    zygote: Zygote, tree: Mapping[str, bytes], task: Task, serve: Callable[[Frame], Reply], *, seed: int
+    zygote: Zygote, tree: Mapping[str, str], task: Task, serve: Callable[[Frame], Reply], *, seed: int
 ) -> HarnessRun:
     """Run `solve(task, model, workspace)` of a tree's agent.py.
 
     Args:
         zygote: where it runs.
-        tree: the harness, path → content.
+        tree: the harness as it is sent, from `Packer.packed`.
         task: what it is asked, and what it may spend.
         serve: answers each completion and each test run; called in this thread. What it raises ends the
             run and passes through.
@@ -137,9 +130,7 @@ def run_harness(
         },
     }
     talk = _Talk(serve)
-    run, ended = zygote.run(
-        "harness", limits, {"tree": _coded(tree), "task": facts, "seed": seed}, talk.converse
-    )
+    run, ended = zygote.run("harness", limits, {"tree": tree, "task": facts, "seed": seed}, talk.converse)
     return run or _without_last_word(ended, limits, talk.log)
 
 
@@ -155,7 +146,7 @@ def _without_last_word(ended: Ended, limits: Limits, log: str) -> HarnessRun:
     )
 
 
-def check_starts(zygote: Zygote, tree: Mapping[str, bytes]) -> str | None:
+def check_starts(zygote: Zygote, tree: Mapping[str, str]) -> str | None:
     """Why a tree does not start (agent.py or a module of rules/ or tools/ cannot be imported), or None."""
 
     def converse(channel: Channel) -> str | None:
@@ -169,37 +160,9 @@ def check_starts(zygote: Zygote, tree: Mapping[str, bytes]) -> str | None:
 
     limits = Limits(cpu=5, memory=_MEMORY, wall=30.0)
     try:
-        error, ended = zygote.run("imports", limits, {"tree": _coded(tree), "seed": 0}, converse)
+        error, ended = zygote.run("imports", limits, {"tree": tree, "seed": 0}, converse)
     except Malformed as malformed:
         return f"the harness said something while it was being imported: {malformed}"
     if error is None:
         return _without_last_word(ended, limits, "").error
     return error or None
-
-
-def _coded(tree: Mapping[str, bytes]) -> dict[str, str]:
-    return _packed(tuple(sorted(tree.items())))
-
-
-@lru_cache(maxsize=64)
-def _packed(files: tuple[tuple[str, bytes], ...]) -> dict[str, str]:
-    """A harness as it is sent, with its Python compiled: an episode would spend a third of its start on that."""
-    packed = {path: base64.b64encode(content).decode() for path, content in files}
-    for path, content in files:
-        if path.endswith(".py"):
-            code = _compiled(path, content)
-            cached = cache_from_source(path)
-            if code is not None and cached not in packed:
-                packed[cached] = base64.b64encode(code).decode()
-    return packed
-
-
-def _compiled(path: str, content: bytes) -> bytes | None:
-    """A source file as Python caches it, without a look at the source's time; None if it does not compile."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            code = compile(content, f"/harness/{path}", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None  # the harness says so itself, when it imports it
-    return MAGIC_NUMBER + _UNCHECKED + source_hash(content) + marshal.dumps(code)

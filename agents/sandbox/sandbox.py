@@ -7,6 +7,7 @@ from typing import Self
 from agents.sandbox import harness, tests
 from agents.sandbox.frames import Frame, Reply
 from agents.sandbox.harness import HarnessRun
+from agents.sandbox.packing import Packer
 from agents.sandbox.zygote import Zygote
 from contracts.tasks import Task, TestReport, TestSpec
 
@@ -26,6 +27,7 @@ class Sandbox:
         self._harness = Zygote(unsafe=unsafe)
         self._tests = Zygote(unsafe=unsafe)
         self._pytest = Zygote(unsafe=unsafe, packages=tests.PYTEST)
+        self._packer = Packer(self._harness)
 
     def __enter__(self) -> Self:
         return self
@@ -80,8 +82,8 @@ class Sandbox:
         self, tree: Mapping[str, bytes], task: Task, serve: Callable[[Frame], Reply], *, seed: int = 0
     ) -> HarnessRun:
         """Run one episode; see `agents.sandbox.harness`."""
-        return harness.run_harness(self._harness, tree, task, serve, seed=seed)
+        return harness.run_harness(self._harness, self._packer.packed(tree), task, serve, seed=seed)
 
     def check_starts(self, tree: Mapping[str, bytes]) -> str | None:
         """Why a harness does not start, or None if it does."""
-        return harness.check_starts(self._harness, tree)
+        return harness.check_starts(self._harness, self._packer.packed(tree, compiled=False))

@@ -48,7 +48,9 @@ class Session:
         """End the run. May be called again."""
         if self._ours is not None:
             ours, self._ours = self._ours, None
-            with contextlib.suppress(OSError):
-                ours.shutdown(socket.SHUT_RDWR)
-            self._end(kill)
-            ours.close()
+            try:
+                with contextlib.suppress(OSError):
+                    ours.shutdown(socket.SHUT_RDWR)
+                self._end(kill)
+            finally:
+                ours.close()

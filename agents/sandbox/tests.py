@@ -56,8 +56,8 @@ class TestSession:
     """Test runs of one episode in one sandbox, which is cheaper by far than one for each.
 
     Between two runs nothing is left but the trusted init (`guest/tests.py`). And a shared sandbox is believed only
-    where all is as it should be: any run that ends otherwise than `PROPER` is done over in a sandbox of its own, and
-    the shared one is given up.
+    where all is as it should be: a run that ends otherwise than `PROPER` is done over in a sandbox of its own, and from
+    then on every run gets one.
 
     Not to be shared between threads. While it is open, other runs of tests wait.
     """
@@ -69,6 +69,7 @@ class TestSession:
         self._alone = alone
         self._session: Session | None = None
         self._limits: Limits | None = None
+        self._trusted = True
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +90,7 @@ class TestSession:
     ) -> TestReport:
         """As `run_tests` in a sandbox of its own."""
         limits = Limits(cpu=spec.seconds, memory=memory, wall=wall)
-        if spec.runner == "plain":
+        if spec.runner == "plain" and self._trusted:
             if self._session is None or limits != self._limits:
                 self.close()
                 self._session, self._limits = self._zygote.session("tests", limits), limits
@@ -97,7 +98,8 @@ class TestSession:
                 report = self._session.ask(_job(files, spec, lines), _converse)
                 if report is not None and report.status in PROPER:
                     return report
-                self.close()
+                self._trusted = False
+        self.close()
         return self._alone(files, spec, lines=lines, wall=wall, memory=memory)
 
 

@@ -140,8 +140,12 @@ class Zygote:
                 late = True
                 self._kill(control)
             except BaseException:
-                self._kill(control)
-                self._hear(control, midway=channel.exchanged)
+                try:
+                    self._kill(control)
+                    self._hear(control, midway=channel.exchanged)
+                except BaseException:
+                    self._discard()
+                    raise
                 raise
             else:
                 # Whoever has said its last word may not go on.
@@ -200,6 +204,7 @@ class Zygote:
         except _Lost:
             self._discard()
         except BaseException:
+            self._discard()  # nobody knows how far it came
             self._lock.release()
             raise
         self._lock.release()
@@ -213,6 +218,9 @@ class Zygote:
             self._hear(control)
         except _Lost:
             self._discard()
+        except BaseException:
+            self._discard()  # what it has still to say must not be heard as the end of another run
+            raise
         finally:
             self._lock.release()
 

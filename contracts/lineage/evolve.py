@@ -230,10 +230,10 @@ def _(event: e.CandidatesRaced, state: Lineage, _envelope: Envelope) -> Lineage:
         round_ = msgspec.structs.replace(round_, candidates=_candidates(round_, number, status="inert"))
         candidate = next(c for c in round_.candidates if c.number == number)
         state = _credit(_archived(state, round_, candidate, 0.0), candidate.plan, inert=1)
-    raced = {scores.candidate for scores in event.candidates}
-    for candidate in round_.candidates:
+    raced = {scores.arm.tree for scores in event.candidates}
+    for candidate in round_.candidates if event.complete else ():
         shown = event.shown.get(str(candidate.number))
-        if shown is not None and candidate.number not in raced and candidate.status == "proposed":
+        if shown is not None and candidate.tree not in raced and candidate.status == "proposed":
             state = _credit(state, candidate.plan, probed=1, shown=shown)
     fault = "" if event.complete else event.reason or "the candidates could not be measured"
     return _replace_round(

@@ -1,18 +1,23 @@
 """Attacks on the sandbox: each gains nothing, and the next honest run is served as if nothing had happened."""
 
 import contextlib
+import importlib.util
+import marshal
 import os
 import signal
 import socket
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agents.sandbox import HarnessRun, Ok, Sandbox
+from agents.sandbox.channel import Channel
+from agents.sandbox.zygote import Limits
 from contracts.tasks import Budget, Task, TestReport, TestSpec
 
 HIDDEN = """
@@ -250,6 +255,8 @@ for attempt in (
     lambda: resource.prlimit(1, resource.RLIMIT_AS, (1 << 20, 1 << 20)),
     lambda: os.setpriority(os.PRIO_PROCESS, 1, 19),
     lambda: os.sched_setaffinity(1, {0}),
+    lambda: os.setxattr('/work', 'user.left', b'x'),
+    lambda: os.setxattr('/work', 'system.posix_acl_default', b'\\2\\0\\0\\0'),
     lambda: os.fork(),
 ):
     try:
@@ -257,16 +264,18 @@ for attempt in (
     except OSError as error:
         refused.append(error.errno)
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+os.utime('/tmp', ns=(5, 5))
 threading.Thread(target=lambda: threading.Event().wait(60), daemon=True).start()
 
 def add(a, b):
-    return a + b if refused == [1] * 5 else refused
+    return a + b if refused == [1] * 7 else refused
 """
 LOOKING = """
 import os, resource, threading
 left = {place: sorted(os.listdir(place)) for place in ('/work', '/tmp', '/dev/shm', '/harness')}
 clean = left == {'/work': ['calc.py', 'tests'], '/tmp': [], '/dev/shm': [], '/harness': []}
 clean = clean and os.stat('/work').st_mode & 0o777 == 0o700 and threading.active_count() == 1
+clean = clean and os.stat('/tmp').st_mtime_ns == 0 and not any(map(os.listxattr, left))
 clean = clean and resource.getrlimit(resource.RLIMIT_NOFILE)[1] == 1024 and os.getpriority(os.PRIO_PROCESS, 0) == 0
 
 def add(a, b):
@@ -301,6 +310,73 @@ def test_a_session_judges_an_attack_as_a_run_of_its_own_would(box: Sandbox, name
     assert not any(outcome.passed for outcome in report.outcomes)
     assert before == after
     assert before.all_passed
+
+
+def bomb(functions: int) -> str:
+    """A `finally` within a `finally` doubles what the compiler makes of it, level by level."""
+    source = ""
+    for number in range(functions):
+        source += f"def f{number}():\n"
+        for level in range(1, 17):
+            source += " " * level + "try:\n" + " " * (level + 1) + "pass\n" + " " * level + "finally:\n"
+        source += " " * 18 + "print(1)\n"
+    return source
+
+
+def test_a_test_file_that_keeps_the_compiler_busy_is_not_a_fault_of_the_infrastructure(box: Sandbox) -> None:
+    honest = {"calc.py": "def add(a, b):\n    return a + b\n", "tests/test_hidden.py": HIDDEN}
+    spec = TestSpec(seconds=1)
+    with box.test_session() as session:
+        first = session.run_tests(honest, spec, lines=10_000, wall=20.0)
+        hostile = {**honest, "tests/test_hidden.py": bomb(40) + HIDDEN}
+        report = session.run_tests(hostile, spec, lines=10_000, wall=20.0)
+        assert session.run_tests(honest, spec, lines=10_000, wall=20.0) == first
+    assert report.status in {"cpu", "memory"}
+    assert not report.all_passed
+
+
+def test_a_harness_that_keeps_the_compiler_busy_ends_by_its_own_limits(box: Sandbox) -> None:
+    task = Task(
+        id="t", package="p", instruction="", files={}, solution_files=(), budget=Budget(cpu_seconds=1)
+    )
+    source = bomb(60) + "def solve(task, model, workspace):\n    pass\n"
+    begun = time.process_time()
+    run = box.run_harness({"agent.py": source.encode()}, task, lambda _: Ok(ok=None))
+    assert run.status in {"cpu", "memory"}
+    assert time.process_time() - begun < 1.0, "the host compiled it itself"
+    assert box.check_starts({"agent.py": source.encode()})
+
+
+def test_bytecode_that_a_harness_brings_along_is_not_run(box: Sandbox) -> None:
+    said = b"def solve(task, model, workspace):\n    print('the source')\n"
+    forged = compile("def solve(task, model, workspace):\n    print('the cache')\n", "agent.py", "exec")
+    flags = (1).to_bytes(4, "little")
+    cached = importlib.util.MAGIC_NUMBER + flags + importlib.util.source_hash(said) + marshal.dumps(forged)
+    tree = {"agent.py": said, f"__pycache__/agent.{sys.implementation.cache_tag}.pyc": cached}
+    task = Task(id="t", package="p", instruction="", files={}, solution_files=())
+    assert box.run_harness(tree, task, lambda _: Ok(ok=None)).log == "the source\n"
+
+
+def test_a_session_may_be_asked_for_tests_of_another_kind(box: Sandbox) -> None:
+    honest = {"calc.py": "def add(a, b):\n    return a + b\n", "tests/test_hidden.py": HIDDEN}
+    plain, command = TestSpec(seconds=2), TestSpec(runner="command", command=("true",), seconds=2)
+    with box.test_session() as session:
+        for spec in (plain, command, plain):
+            assert session.run_tests(honest, spec, lines=10_000, wall=20.0).all_passed
+
+
+def test_a_host_that_is_interrupted_in_a_session_hears_the_next_run_right(box: Sandbox) -> None:
+    def interrupted(_: Channel) -> None:
+        raise KeyboardInterrupt
+
+    session = box.test_session()
+    zygote = session._zygote
+    inner = zygote.session("tests", Limits(cpu=2))
+    assert inner is not None
+    with pytest.raises(KeyboardInterrupt):
+        inner.ask({"files": {}, "spec": TestSpec(), "lines": 1}, interrupted)
+    for _ in range(3):
+        assert grade(box, "def add(a, b):\n    return a + b\n").all_passed
 
 
 def test_a_session_that_is_killed_is_replaced(box: Sandbox) -> None:

@@ -439,7 +439,8 @@ def test_the_filter_on_every_machine(
         assert verdict(program, arch, clone, thread) == (1 if profile == "harness" else 0)
         assert verdict(program, arch, socketpair, 1) == (1 if profile == "harness" else 0)
         assert verdict(program, arch, socketpair, 2) == 1
-        prlimit, setpriority = (302, 141) if machine == "x86_64" else (261, 140)
+        prlimit, setpriority, setxattr = (302, 141, 188) if machine == "x86_64" else (261, 140, 5)
+        assert verdict(program, arch, setxattr) == (0 if profile == "command" else 1)
         assert verdict(program, arch, prlimit, 0) == 0
         assert verdict(program, arch, prlimit, 1) == (1 if profile == "tests" else 0)
         assert verdict(program, arch, setpriority) == (0 if profile == "command" else 1)

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from agents.evaluator.probe import MENDED_WORTH, choose, effect_shown, hope
+from agents.evaluator.probe import HOPELESS, MENDED_WORTH, choose, effect_shown, hope
+from agents.planner.bandit import MOST_TRUSTED
 from contracts.jobs import EpisodeResult
 
 
@@ -67,3 +68,8 @@ def test_the_more_probes_the_less_the_plan_counts() -> None:
 def test_a_helpful_edit_more_often_is_a_good_sign_without_any_solution() -> None:
     assert effect_shown(0.0, 0.25) > effect_shown(0.0, 0.0) == 0 > effect_shown(0.0, -0.25)
     assert effect_shown(0.1, 0.1 / MENDED_WORTH) == pytest.approx(0.1)
+
+
+def test_what_only_a_hint_speaks_for_does_not_race_after_bad_probes() -> None:
+    assert hope(MOST_TRUSTED, effect_shown(-0.1, -0.375), 8) < HOPELESS
+    assert hope(MOST_TRUSTED, effect_shown(0.0, 0.0), 8) > HOPELESS

@@ -842,6 +842,6 @@ def sizes(rounds: int) -> Iterator[int]:
 
 
 def test_the_state_grows_little_from_round_to_round() -> None:
-    found = list(sizes(60))
+    found = list(sizes(120))
     assert (found[59] - found[4]) / 55 < 1_500
-    assert (found[59] - found[39]) / 20 < 700, "once the archive is full a round is a line in a report"
+    assert (found[119] - found[99]) / 20 < 700, "once the archive is full a round is a line in a report"

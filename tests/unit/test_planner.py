@@ -11,7 +11,18 @@ import pytest
 
 from agents.critic.taxonomy import KINDS
 from agents.planner import policy
-from agents.planner.bandit import HINT, HINTS, NEAR, TRUST, activity, choose, expected, hints, posterior
+from agents.planner.bandit import (
+    HINT,
+    HINTS,
+    MOST_TRUSTED,
+    NEAR,
+    TRUST,
+    activity,
+    choose,
+    expected,
+    hints,
+    posterior,
+)
 from agents.planner.draft import RANGES, Draft, Ground, signature
 from agents.planner.grammar import DECODING, DOMAINS, MOMENTS, PHRASES, Primitive, read_grammar
 from agents.planner.mutate import mutations
@@ -371,7 +382,7 @@ def test_a_part_of_what_a_hint_promises_is_expected_until_it_is_measured() -> No
     nudges = hints(failures)
     for draft, effect in choose(POOLS[0], {}, failures, 6, random.Random(1)):
         promised = max(nudges.get(name, 0.0) for name in draft.arms)
-        assert effect == pytest.approx(TRUST * promised)
+        assert effect == pytest.approx(min(MOST_TRUSTED, TRUST * promised))
     known = {name: Arm(raced=400) for name in HINTS["never_reached"]}
     for draft, effect in choose(POOLS[0], known, failures, 6, random.Random(1)):
         promised = max(nudges.get(name, 0.0) for name in draft.arms)

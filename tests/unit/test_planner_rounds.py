@@ -277,6 +277,19 @@ def test_what_is_measured_again_and_again_is_pooled() -> None:
     assert promising("head", good(0, 0.05), [confirmed(0, 2, -0.02)]) != [], "another round's word counts not"
 
 
+def test_a_round_without_a_verdict_says_nothing_of_a_change() -> None:
+    unknown = msgspec.structs.replace(confirmed(0, 1, 0.0), decision="inconclusive")
+    assert promising("head", good(0, 0.05), [unknown]) == promising("head", good(0, 0.05), ())
+    assert promising("head", good(0, 0.05), [confirmed(0, 1, 0.0)]) != promising("head", good(0, 0.05), ())
+
+
+def test_what_a_person_denied_is_not_planned_again() -> None:
+    denied = msgspec.structs.replace(
+        confirmed(0, 1, 0.05), reason="denied by ada; the gate would have kept it"
+    )
+    assert promising("head", good(0, 0.05), [denied]) == []
+
+
 def test_what_was_not_kept_after_three_races_has_had_its_chance() -> None:
     assert promising("head", good(0, 0.05, 0.05), ()) != []
     assert promising("head", good(0, 0.05, 0.05, 0.05), ()) == []

@@ -137,8 +137,12 @@ _NO_MEDDLING: dict[str, tuple[int | None, int | None]] = {
     "sched_setscheduler": (144, 119),
     "sched_setaffinity": (203, 122),
     "sched_setattr": (314, 274),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
 }
-"""What could slow or bind another process of the same user: the init of a test run serves the next one, too."""
+"""What could slow or bind another process of the same user, or leave something at a folder that stays: the init of a
+test run serves the next one, too."""
 _PRLIMIT = (302, 261)
 _CLONE = (56, 220)
 _SOCKETPAIR = (53, 199)

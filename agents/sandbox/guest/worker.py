@@ -36,8 +36,6 @@ class Plan:
     tests: tuple[str, ...]
     names: tuple[str, ...]
     lines: int
-    code: CodeType | None = None
-    """The test file, compiled by the trusted side."""
 
 
 def _reporter(fd: int, nonce: bytes) -> Callable[..., None]:
@@ -159,7 +157,7 @@ def plain(fd: int, plan: Plan) -> None:  # noqa: PLR0915 - its locals are what h
 
     sys.modules[module.__name__] = module
     try:
-        code = plan.code or compile(plan.source, full, "exec", dont_inherit=True)
+        code = compile(plan.source, full, "exec", dont_inherit=True)
         known = _codes(code)
         lines.start()
         exec(code, namespace)  # noqa: S102

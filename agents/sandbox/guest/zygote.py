@@ -145,7 +145,7 @@ def _become(request: dict[str, Any], fd: int, places: list[str]) -> None:
     work, tree, scratch = places[:3]
     os.environ.update(HOME=work, TMPDIR=scratch)
     os.chdir(work)
-    if kind in {"harness", "imports"}:
+    if kind in {"harness", "imports", "compile"}:
         from . import harness
 
         isolate.limit(cpu=request["cpu"], memory=request["memory"], processes=request["processes"])
