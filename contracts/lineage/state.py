@@ -14,9 +14,9 @@ HISTORY = 64
 """How many closed rounds, and lessons, the state remembers; the ledger remembers all."""
 PLACES = 6
 """How many places of a task the state remembers."""
-ARCHIVE = 256
-"""How many raced and inert candidates the state remembers, for grafts and so that nothing is repeated: those of some
-twenty rounds."""
+ARCHIVE = 128
+"""How many raced and inert candidates the state remembers, for grafts and so that nothing is repeated: those of
+some ten rounds."""
 
 
 class Candidate(Record):
