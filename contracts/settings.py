@@ -67,7 +67,7 @@ class CampaignSettings(Record):
     rounds: int = 6
     seed: int = 1
     gate: GateSettings = GateSettings()
-    plans: int = 16
+    plans: int = 20
     """Changes planned in a round: more than can race. Those that turn out to change nothing are dropped before."""
     probes: int = 8
     """Episodes that tell whether a change does anything at all, and whether it is promising."""

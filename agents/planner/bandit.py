@@ -165,16 +165,16 @@ def promising(
 def activity(draft: Draft, arms: Mapping[str, Arm]) -> float:
     """The chance that a draft does anything at all, from how often its ingredients did: in (0, 1].
 
-    Taken is the geometric mean of the ingredients' shares. A rule acts only when its moment comes and its predicate
-    holds, but a moment at which most actions do nothing may be the very one for another: multiplied in full, the shares
-    kept the planner from trying `keep` on `helped` for twenty rounds.
+    Taken is the root of the product of the ingredients' shares. A rule acts only when its moment comes and its predicate
+    holds, but a moment at which most actions do nothing may be the very one for another. The product itself kept the
+    planner from trying `keep` on `helped` for twenty rounds; with the geometric mean half of its plans did nothing.
     """
     chance = 1.0
     for name in draft.arms:
         arm = arms.get(name, Arm())
         done = arm.raced + arm.probed
         chance *= (done + 2) / (done + arm.inert + 2)
-    return float(chance ** (1 / len(draft.arms)))
+    return math.sqrt(chance)
 
 
 def expected(
