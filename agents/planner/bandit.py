@@ -165,9 +165,10 @@ def promising(
 def activity(draft: Draft, arms: Mapping[str, Arm]) -> float:
     """The chance that a draft does anything at all, from how often its ingredients did: in (0, 1].
 
-    Taken is the root of the product of the ingredients' shares. A rule acts only when its moment comes and its predicate
-    holds, but a moment at which most actions do nothing may be the very one for another. The product itself kept the
-    planner from trying `keep` on `helped` for twenty rounds; with the geometric mean half of its plans did nothing.
+    Taken is the root of the product of the ingredients' shares. A rule acts only when its moment comes and its
+    predicate holds, but a moment at which most actions do nothing may be the very one for another. The product itself
+    kept the planner from trying `keep` on `helped` for twenty rounds; with the geometric mean half of its plans did
+    nothing.
     """
     chance = 1.0
     for name in draft.arms:
