@@ -447,7 +447,9 @@ def main(fd: int, request: dict[str, Any], places: list[str]) -> None:
     texts = Texts()
     while True:
         for place in places:
-            with contextlib.suppress(OSError):  # not ours where there are no nested namespaces, and no second run
+            with contextlib.suppress(
+                OSError
+            ):  # not ours where there are no nested namespaces, and no second run
                 os.utime(place, ns=(0, 0))  # a first run is like any other
         try:
             job = wire.receive(fd)
