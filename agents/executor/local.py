@@ -110,12 +110,8 @@ class LocalExecutors:
 
     def run(self, tree: Mapping[str, bytes], jobs: Iterable[EpisodeJob]) -> Iterator[EpisodeResult]:
         """Results of a harness's jobs as they come, in no order. Raises what an episode raised."""
-        yield from self.run_all((tree, job) for job in jobs)
-
-    def run_all(self, jobs: Iterable[tuple[Mapping[str, bytes], EpisodeJob]]) -> Iterator[EpisodeResult]:
-        """Results of several harnesses' jobs as they come, in no order. Raises what an episode raised."""
         waiting: set[Future[EpisodeResult]] = set()
-        for tree, job in jobs:
+        for job in jobs:
             with _undisturbed():
                 waiting.add(self._pool.submit(_episode, tree, job))
             if len(waiting) >= 8 * self.count:

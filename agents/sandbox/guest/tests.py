@@ -447,10 +447,9 @@ def main(fd: int, request: dict[str, Any], places: list[str]) -> None:
     texts = Texts()
     while True:
         for place in places:
-            with contextlib.suppress(
-                OSError
-            ):  # not ours where there are no nested namespaces, and no second run
-                os.utime(place, ns=(0, 0))  # a first run is like any other
+            # A first run is like any other. Without nested namespaces the places are not ours, and no run comes second.
+            with contextlib.suppress(OSError):
+                os.utime(place, ns=(0, 0))
         try:
             job = wire.receive(fd)
         except (EOFError, OSError):
