@@ -43,7 +43,7 @@ def test_pawns_at_the_edge():
 
 
 def test_two_moves():
-    assert reachable((3, 3), knight_moves, 0) == {(3, 3)}
+    assert reachable((3, 3), lambda square: [], 0) == {(3, 3)}
     near = {(0, 0), (0, 2), (2, 0), (3, 1), (1, 3), (3, 3)}
     far = {(0, 4), (2, 4), (4, 0), (4, 2)}
     assert reachable((0, 0), knight_moves, 2) == near | far

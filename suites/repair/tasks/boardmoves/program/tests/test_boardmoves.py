@@ -32,3 +32,4 @@ def test_pawn():
 
 def test_reachable():
     assert reachable((7, 7), king_moves, 1) == {(6, 7), (7, 6), (6, 6)}
+    assert len(reachable((0, 0), king_moves, 2)) == 9
