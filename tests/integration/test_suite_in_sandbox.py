@@ -33,7 +33,7 @@ def solution(graded: GradedTask) -> dict[str, str]:
     return {mistake.path: (folder / "program" / mistake.path).read_text() for mistake in variant.mistake}
 
 
-@pytest.mark.parametrize("graded", (*SUITE.practice, *SUITE.sealed), ids=lambda graded: graded.task.id)
+@pytest.mark.parametrize("graded", [*SUITE.practice, *SUITE.sealed], ids=lambda graded: graded.task.id)
 def test_the_solution_is_graded_as_solved(graded: GradedTask, reports: Reports) -> None:
     task = graded.task
     before = reports.get(task.files, task.tests, task.budget.lines, float(task.budget.wall_seconds))
