@@ -6,7 +6,7 @@ import click
 
 from agents.cli.common import json_option, store_option
 
-SECONDS = 170.0
+SECONDS = 160.0
 
 
 @click.command()

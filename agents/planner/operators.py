@@ -121,7 +121,7 @@ def _grafted(ground: Ground, plan: Plan) -> Draft:
         operator=plan.operator,
         arms=(plan.arm, "graft", *plan.ingredients),
         change=dict(plan.change),
-        title=f"again: {title}",
+        title=f"again: {title.removeprefix('again: ')}",
     )
 
 

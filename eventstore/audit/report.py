@@ -169,8 +169,9 @@ def markdown(report: Report, picture: str = "") -> str:
 
 
 def _sealed_sentence(sealed: Sealed) -> str:
+    seeds = "1 seed" if sealed.seeds == 1 else f"{sealed.seeds} seeds"
     head = (
-        f"On {sealed.tasks} sealed tasks that the loop never saw ({sealed.seeds} seeds each) the score went from "
+        f"On {sealed.tasks} sealed tasks that the loop never saw ({seeds} each) the score went from "
         f"{score(sealed.score_base)} to {score(sealed.score_head)}, a difference of {signed(sealed.effect)} "
         f"{span(sealed.low, sealed.high)}, and the solved share from {share(sealed.solved_base)} to "
         f"{share(sealed.solved_head)}"
