@@ -39,13 +39,14 @@ ATTEMPTS = 32
 # The campaigns -----------------------------------------------------------------------------------------------
 
 
-def campaigns(seeds: Sequence[int], rounds: int, long: int) -> dict[str, tuple[int, int]]:
+def campaigns(seeds: Sequence[int], rounds: int, long: int, nulls: int) -> dict[str, tuple[int, int]]:
     """Name → seed and rounds."""
     named = {f"seed-{seed}": (seed, rounds) for seed in seeds}
-    return {**named, f"long-{long}": (seeds[0] + 100, long)} if long else named
+    further = {f"long-{long}": (seeds[0] + 100, long), f"nulls-{nulls}": (seeds[0] + 200, nulls)}
+    return named | {name: given for name, given in further.items() if given[1]}
 
 
-def run_campaigns(out: Path, wanted: Mapping[str, tuple[int, int]], extra: Sequence[str]) -> None:
+def run_campaigns(out: Path, wanted: Mapping[str, tuple[int, int]]) -> None:
     """Run every campaign to its end as a user would; the same command resumes a killed one."""
     for name, (seed, rounds) in wanted.items():
         store = out / name
@@ -53,7 +54,8 @@ def run_campaigns(out: Path, wanted: Mapping[str, tuple[int, int]], extra: Seque
             continue
         ratchet = str(Path(sys.executable).with_name("ratchet"))
         options = ["--seed", str(seed), "--rounds", str(rounds), "--store", str(store), "--no-collected"]
-        command = [ratchet, "run", "repair", *options, *extra]
+        options += ["--null-every", "1"] if name.startswith("nulls") else []
+        command = [ratchet, "run", "repair", *options]
         print("$ ratchet", *command[1:], flush=True)
         started = time.monotonic()
         subprocess.run(command, check=True, stdout=(out / f"{name}.log").open("a"), stderr=subprocess.STDOUT)
@@ -158,17 +160,18 @@ def compared(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, flo
 @click.option("--seeds", default="1,2,3", show_default=True)
 @click.option("--rounds", default=30, show_default=True)
 @click.option("--long", default=100, show_default=True, help="Rounds of the long campaign; 0: none.")
+@click.option("--nulls", default=40, show_default=True, help="Rounds with an A/A arm in each; 0: none.")
 @click.pass_context
-def main(context: click.Context, out: Path, seeds: str, rounds: int, long: int) -> None:
+def main(context: click.Context, out: Path, seeds: str, rounds: int, long: int, nulls: int) -> None:
     """Evidence for what campaigns are worth."""
     out.mkdir(parents=True, exist_ok=True)
-    context.obj = (out, campaigns([int(seed) for seed in seeds.split(",")], rounds, long))
+    context.obj = (out, campaigns([int(seed) for seed in seeds.split(",")], rounds, long, nulls))
 
 
 @main.command("run")
 @click.pass_obj
 def _run(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
-    run_campaigns(*given, extra=())
+    run_campaigns(*given)
 
 
 @main.command("all")
@@ -223,7 +226,7 @@ def _ablate(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
     """Every final harness without one of its departures from the seed, on the sealed tasks."""
     out, wanted = given
     with Bench(out) as bench:
-        for name in wanted:
+        for name in (name for name in wanted if not name.startswith("nulls")):
             tree = encoded(told(out, name)["final"])
             for number, draft in enumerate(ablations(ground(tree, "a"))):
                 without = changed(tree, draft)
