@@ -18,7 +18,10 @@ COMMANDS = {
     "revert": ("agents.cli.operate", "revert"),
     "doctor": ("agents.cli.doctor", "doctor"),
 }
-AUDIT = ("log", "show", "diff", "versions", "checkout", "replay", "report", "verify", "streams", "blob")
+AUDIT = (
+    "log", "show", "diff", "blame", "versions", "checkout", "replay", "counterfactual", "report", "verify",
+    "streams", "blob",
+)  # fmt: skip
 
 
 class LazyGroup(click.Group):

@@ -4,107 +4,18 @@ Exit codes: 0 fine, 2 wrong usage or nothing of that name, 3 something is not av
 """
 
 import json
-import sqlite3
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from eventstore.audit.archive import Archive
-    from eventstore.audit.rounds import History
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-USAGE, UNAVAILABLE, BROKEN = 2, 3, 4
-
-
-class AuditCommand(click.Command):
-    """A command whose errors are a sentence and an exit code, or JSON on standard output where JSON was asked for."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the arguments."""
-        as_json = "--json" in args
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            if not as_json:
-                raise
-            _fail(error.format_message(), USAGE, "UsageError", as_json=True)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        from eventstore.database import translate
-        from eventstore.errors import LedgerError
-
-        as_json = bool(ctx.params.get("as_json"))
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            if not as_json:
-                raise
-            _fail(error.format_message(), USAGE, "UsageError", as_json=True)
-        except LedgerError as error:
-            _fail(str(error), exit_code(error), type(error).__name__, as_json=as_json)
-        except sqlite3.Error as error:
-            fault = translate(error)
-            _fail(str(fault), exit_code(fault), type(fault).__name__, as_json=as_json)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            _fail(str(error), USAGE, type(error).__name__, as_json=as_json)
-
-
-def exit_code(error: Exception) -> int:
-    """The exit code of an error of the ledger."""
-    from eventstore.errors import LedgerFault, LedgerUnavailable, StoreFull, StoreLocked, Tampered
-
-    if isinstance(error, Tampered):
-        return BROKEN
-    away = isinstance(error, LedgerUnavailable | StoreLocked | StoreFull | LedgerFault)
-    return UNAVAILABLE if away else USAGE
-
-
-def _fail(message: str, code: int, kind: str, *, as_json: bool) -> NoReturn:
-    if as_json:
-        click.echo(json.dumps({"error": {"kind": kind, "message": message}}))
-    else:
-        click.echo(f"Error: {message}", err=True)
-    raise SystemExit(code)
-
-
-def _options(command: F) -> F:
-    """--store, --lineage and --json, the same for every command."""
-    command = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")(command)
-    command = click.option(
-        "--lineage", default="main", show_default=True, metavar="NAME", help="Name of the harness's lineage."
-    )(command)
-    return click.option(
-        "--store",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path(".ratchet"),
-        envvar="RATCHET_STORE",
-        show_default=True,
-        show_envvar=True,
-        help="Folder of the ledger.",
-    )(command)
-
-
-@contextmanager
-def _read(store: Path, lineage: str) -> "Iterator[tuple[Archive, History]]":
-    from eventstore.audit.archive import opened
-    from eventstore.audit.history import gather, lineage_events
-
-    with opened(store) as archive:
-        yield archive, gather(lineage_events(archive, lineage), lineage)
+from eventstore.audit import questions
+from eventstore.audit.command import BROKEN, AuditCommand, options, read
 
 
 @click.command(cls=AuditCommand)
 @click.argument("what", metavar="ROUND|POSITION")
-@_options
+@options
 def show(what: str, store: Path, lineage: str, as_json: bool) -> None:
     """Show a round whole, or the event at a position.
 
@@ -119,7 +30,7 @@ def show(what: str, store: Path, lineage: str, as_json: bool) -> None:
         raise click.BadParameter(
             "want a round (r3, or CAMPAIGN/3) or a position (57)", param_hint="ROUND|POSITION"
         )
-    with _read(store, lineage) as (archive, history):
+    with read(store, lineage) as (archive, history):
         round_ = find_round(history, what)
         campaign = history.campaign_named(round_.campaign)
         from eventstore.audit import terminal
@@ -160,7 +71,7 @@ def _show_event(position: int, store: Path, lineage: str, *, as_json: bool) -> N
 @click.command(cls=AuditCommand)
 @click.argument("a")
 @click.argument("b")
-@_options
+@options
 def diff(a: str, b: str, store: Path, lineage: str, as_json: bool) -> None:
     """Compare two harnesses, as a unified diff from A to B.
 
@@ -170,7 +81,7 @@ def diff(a: str, b: str, store: Path, lineage: str, as_json: bool) -> None:
     from eventstore.audit.archive import tree_diff
     from eventstore.audit.refs import find_harness
 
-    with _read(store, lineage) as (archive, history):
+    with read(store, lineage) as (archive, history):
         old, new = (find_harness(archive, history, text) for text in (a, b))
         text = tree_diff(archive, old.tree, new.tree)
     if as_json:
@@ -191,7 +102,7 @@ def diff(a: str, b: str, store: Path, lineage: str, as_json: bool) -> None:
 @click.option(
     "--to", metavar="POSITION|rN", default="", help="Stop after a position, or when a round has ended."
 )
-@_options
+@options
 def replay(*, checking: bool, to: str, store: Path, lineage: str, as_json: bool) -> None:
     """Fold the ledger from nothing: tell the state that it leads to, or check that all of it fits.
 
@@ -232,7 +143,7 @@ def _position(store: Path, lineage: str, to: str) -> int | None:
 
     if not is_round(to):
         raise click.BadParameter("want a position (57) or a round (r3)", param_hint="--to")
-    with _read(store, lineage) as (_, history):
+    with read(store, lineage) as (_, history):
         return find_round(history, to).marks[-1].position
 
 
@@ -278,7 +189,7 @@ def _check(store: Path, *, as_json: bool) -> None:
     help="Write report.md and score.svg into this folder too.",
 )
 @click.option("--campaign", default="", help="Id of the campaign [default: the last one].")
-@_options
+@options
 def report(*, out: Path | None, campaign: str, store: Path, lineage: str, as_json: bool) -> None:
     """Tell what a campaign came to: rounds, effects, the sealed result, cost, and the harness before and after.
 
@@ -287,7 +198,7 @@ def report(*, out: Path | None, campaign: str, store: Path, lineage: str, as_jso
     from eventstore.audit import report as reports
     from eventstore.audit.facts import build
 
-    with _read(store, lineage) as (archive, history):
+    with read(store, lineage) as (archive, history):
         found = build(archive, history, campaign)
         written = reports.write_report(archive, lineage, out, campaign) if out else ()
     from eventstore.audit import terminal
@@ -304,12 +215,12 @@ def report(*, out: Path | None, campaign: str, store: Path, lineage: str, as_jso
 
 
 @click.command(cls=AuditCommand)
-@_options
+@options
 def versions(*, store: Path, lineage: str, as_json: bool) -> None:
     """List the harnesses that have been the head, with the rounds that brought them and their effects."""
     from eventstore.audit.text import chance, signed, span, when
 
-    with _read(store, lineage) as (_, history):
+    with read(store, lineage) as (_, history):
         state = history.state
     last = history.campaign.id if history.campaign else ""
     rows = []
@@ -351,7 +262,7 @@ def versions(*, store: Path, lineage: str, as_json: bool) -> None:
 @click.command(cls=AuditCommand)
 @click.argument("version")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@_options
+@options
 def checkout(version: str, directory: Path, store: Path, lineage: str, as_json: bool) -> None:
     """Write the files of a harness into DIR, byte for byte; DIR has to be new or empty.
 
@@ -363,7 +274,7 @@ def checkout(version: str, directory: Path, store: Path, lineage: str, as_json: 
 
     if directory.is_dir() and any(directory.iterdir()):
         raise click.BadParameter(f"{directory} is not empty: name a new folder", param_hint="DIR")
-    with _read(store, lineage) as (archive, history):
+    with read(store, lineage) as (archive, history):
         ref = find_harness(archive, history, version)
         found = files(archive, ref.tree)
     materialize(found, directory)
@@ -374,5 +285,5 @@ def checkout(version: str, directory: Path, store: Path, lineage: str, as_json: 
         click.echo(f"{version} ({ref.tree[:10]}): {len(found)} files in {directory}")
 
 
-COMMANDS: tuple[click.Command, ...] = (show, diff, replay, report, versions, checkout)
+COMMANDS: tuple[click.Command, ...] = (show, diff, replay, report, versions, checkout, *questions.COMMANDS)
 """What `python -m eventstore` and `ratchet` offer beside the store's own commands."""

@@ -151,6 +151,11 @@ def test_a_round_that_does_not_exist_names_those_that_do(store: Path) -> None:
         (("replay", "--check", "--to", "3"), "leave --to away"),
         (("report", "--campaign", "c9"), "there is c1, c2"),
         (("checkout", "v99", "somewhere"), "there is v0"),
+        (("blame", "nothing.py"), "file nothing.py is not in this ledger: there is agent.py"),
+        (("blame", "agent.py", "--at", "v99"), "there is v0"),
+        (("counterfactual",), "other numbers are wanted"),
+        (("counterfactual", "--preset", "lax"), "the presets are default, strict"),
+        (("counterfactual", "r99", "--alpha", "0.5"), "there is r1"),
     ],
 )
 def test_what_is_not_there_is_refused_in_words_and_in_json(
@@ -328,3 +333,35 @@ def test_a_campaign_under_way_can_be_read_while_it_is_written(tmp_path: Path) ->
     assert "is running" in page
     assert "under way" in page
     assert "under way" in round_
+
+
+def test_each_line_of_a_file_names_its_round(store: Path, versions: list[Any]) -> None:
+    lines = facts(store, "blame", "harness.toml")
+    assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
+    by_name = {version["number"]: version for version in versions}
+    assert {line["version"]["number"] for line in lines} > {0}
+    for line in lines:
+        assert line["version"]["title"] == by_name[line["version"]["number"]]["title"]
+    rows = [row.split("\t") for row in ok(store, "blame", "harness.toml").splitlines()]
+    assert [row[5] for row in rows] == [line["text"] for line in lines]
+    first = ok(store, "blame", "harness.toml", "--at", "seed").splitlines()
+    assert {row.split("\t")[1] for row in first} == {"seed"}
+
+
+def test_the_same_numbers_decide_the_same_and_a_strict_gate_keeps_less(store: Path) -> None:
+    same = facts(store, "counterfactual", "--alpha", "0.1")  # the campaigns' own level
+    assert same
+    assert not any(one["differs"] for one in same)
+    assert [one["recorded"] for one in same] == [one["other"] for one in same]
+    assert any(one["done"] == "kept" for one in same)
+    strict = facts(store, "counterfactual", "--minimum-effect", "0.9")
+    assert not any(one["other"]["decision"] == "keep" for one in strict)
+    assert any(one["differs"] for one in strict)
+
+
+def test_a_round_is_decided_again_by_itself(store: Path, kept: int) -> None:
+    [one] = facts(store, "counterfactual", f"r{kept}", "--minimum-effect", "0.9")
+    assert (one["campaign"], one["round"], one["recorded"]["decision"]) == ("c2", kept, "keep")
+    assert "below the minimum" in one["other"]["reason"]
+    result = run(store, "counterfactual", f"r{kept}", "--preset", "default")
+    assert "1 confirmation: 1 to be kept on record" in result.stderr

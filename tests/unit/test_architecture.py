@@ -35,7 +35,6 @@ LONG = {
     "contracts/statistics.py": "the one reference of every figure: tests, intervals and power share their helpers",
     "contracts/gate.py": "the whole rule of the verdicts on one page, for an auditor",
     "contracts/lineage/evolve.py": "one fold: a few lines for each of its thirty events",
-    "eventstore/audit/commands.py": "a command line: one short function for each command, and their options",
     "eventstore/audit/history.py": "one fold: what each of the thirty events adds to the story of a harness",
     "eventstore/audit/terminal.py": "one short drawing for each thing that is shown",
     "eventstore/audit/testing.py": "a whole campaign as a script: one scene for each event",
