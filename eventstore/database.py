@@ -3,6 +3,8 @@
 import errno
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from eventstore.errors import (
@@ -141,25 +143,43 @@ def _judge(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _make(path: Path) -> None:
-    """Make an empty ledger beside its place and move it there: a file of that name is always whole."""
+    """Make an empty ledger."""
+    with drafted(path.parent):
+        pass
+
+
+@contextmanager
+def drafted(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Make a ledger beside its place, filled in the block, and move it there: a file of that name is always whole.
+
+    The block runs in one transaction; when it raises nothing is left behind.
+
+    Raises:
+        StoreFull, StoreReadOnly: there is no room, or no right, to write.
+    """
+    path = folder / FILE
     draft = path.with_name(FILE + ".new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
         connection = sqlite3.connect(draft, isolation_level=None)
         try:
             connection.executescript(
-                f"PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={FORMAT};BEGIN;{_TABLES}COMMIT;"
+                f"PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={FORMAT};BEGIN;{_TABLES}"
             )
+            yield connection
+            connection.execute("COMMIT")
         finally:
             connection.close()
         draft.replace(path)
-        _sync(path.parent)
+        _sync(folder)
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise (StoreFull(path) if full else StoreReadOnly(path.parent)) from error
+        raise (StoreFull(path) if full else StoreReadOnly(folder)) from error
     except sqlite3.Error as error:
         raise translate(error, path) from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -3,7 +3,8 @@
 LedgerError
 ├── Conflict            the stream is at another version than the one expected
 ├── Malformed           the request itself is wrong; repeating it cannot help
-│   └── TooLarge        an event, append or blob beyond what the ledger takes
+│   ├── TooLarge        an event, append or blob beyond what the ledger takes
+│   └── BadLine         a line of an export that is damaged or missing
 ├── BlobMissing         no blob of that hash
 ├── Tampered            stored bytes do not fit their hash
 ├── LedgerUnavailable   the service does not answer
@@ -11,6 +12,7 @@ LedgerError
 ├── LedgerFault         the service or the file failed for a reason of its own
 └── StoreError          the store's file cannot be used as asked
     ├── StoreMissing    there is none
+    ├── StoreExists     there is one already
     ├── NotAStore       the file is something else
     ├── StoreTooNew     written by a later Ratchet
     ├── StoreReadOnly   it may not be written
@@ -49,6 +51,14 @@ class Malformed(LedgerError):
 
 class TooLarge(Malformed):
     """Raised when an event, an append or a blob is larger than the ledger takes."""
+
+
+class BadLine(Malformed):
+    """Raised when a line of an export cannot be read, is missing, or does not fit the lines before it."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"line {number}: {reason}; nothing was imported")
+        self.number = number
 
 
 class BlobMissing(LedgerError):
@@ -96,6 +106,14 @@ class StoreMissing(StoreError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"no ledger at {path}: name its folder with --store, or make one with `ratchet run`")
+        self.path = path
+
+
+class StoreExists(StoreError):
+    """Raised when a new store is to be made where there is one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"there is a ledger in {path} already, and it is left alone: name a new folder")
         self.path = path
 
 

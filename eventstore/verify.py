@@ -58,6 +58,36 @@ class VerifyReport(Record, frozen=True):
         return min((fault.position for fault in self.faults if fault.position), default=0)
 
 
+class Chains:
+    """The heads of all streams, while events go by in position order."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        """The last position."""
+        self.at = 0.0
+        self.heads: dict[str, tuple[int, bytes]] = {}
+        """Stream → version and hash of its last event."""
+
+    def follow(self, event: Envelope) -> str:
+        """Go on to the next event; what does not fit about it, or nothing."""
+        self.last = event.position
+        version, prev = self.heads.get(event.stream, (0, GENESIS))
+        # Going on from what stands there: one damaged event is one fault, not one for each that follows.
+        self.heads[event.stream] = (event.version, event.hash)
+        try:
+            sound = event.sound
+        except (TypeError, ValueError, OverflowError):  # the damage changed a field's very type
+            sound = False
+        if not sound:
+            return "its fields do not have the hash that it names"
+        before, self.at = self.at, max(self.at, event.at)
+        if event.version != version + 1:
+            return f"it is version {event.version} of its stream, but follows version {version}"
+        if event.prev_hash != prev:
+            return "it does not continue the chain of its stream"
+        return "it is older than the event before it" if event.at < before else ""
+
+
 class _Walk:
     """The state of a walk over the events in position order."""
 
@@ -65,9 +95,7 @@ class _Walk:
         self.faults: list[Fault] = []
         self.count = 0
         self.events = 0
-        self.last = 0
-        self.at = 0.0
-        self.heads: dict[str, tuple[int, bytes]] = {}
+        self.chains = Chains()
 
     def blame(self, reason: str, event: Envelope | None = None, *, position: int = 0, blob: str = "") -> None:
         self.count += 1
@@ -84,28 +112,11 @@ class _Walk:
 
     def event(self, event: Envelope) -> None:
         self.events += 1
-        if event.position != self.last + 1:
-            self.blame(
-                f"positions {self.last + 1} to {event.position - 1} are missing", position=self.last + 1
-            )
-        self.last = event.position
-        version, prev = self.heads.get(event.stream, (0, GENESIS))
-        try:
-            sound = event.sound
-        except (TypeError, ValueError, OverflowError):  # the damage changed a field's very type
-            sound = False
-        if not sound:
-            self.blame("its fields do not have the hash that it names", event)
-        elif event.version != version + 1:
-            self.blame(f"it is version {event.version} of its stream, but follows version {version}", event)
-        elif event.prev_hash != prev:
-            self.blame("it does not continue the chain of its stream", event)
-        elif event.at < self.at:
-            self.blame("it is older than the event before it", event)
-        if sound:
-            self.at = max(self.at, event.at)
-        # Going on from what stands there: one damaged event is one fault, not one for each that follows.
-        self.heads[event.stream] = (event.version, event.hash)
+        last = self.chains.last
+        if event.position != last + 1:
+            self.blame(f"positions {last + 1} to {event.position - 1} are missing", position=last + 1)
+        if reason := self.chains.follow(event):
+            self.blame(reason, event)
 
 
 def _legible(text: str) -> str:
@@ -140,10 +151,13 @@ def verify(store: SqliteStore | Path, *, expect: tuple[int, str] | None = None) 
                 walk.event(event)
                 if expect and event.position == expect[0]:
                     _compare(walk, expect)
-            if expect and expect[0] > walk.last:
-                walk.blame(f"the ledger ends at {walk.last}, before the checkpoint", position=walk.last + 1)
+            if expect and expect[0] > walk.chains.last:
+                walk.blame(
+                    f"the ledger ends at {walk.chains.last}, before the checkpoint",
+                    position=walk.chains.last + 1,
+                )
         except sqlite3.Error as error:
-            walk.blame(f"it cannot be read ({error})", position=walk.last + 1)
+            walk.blame(f"it cannot be read ({error})", position=walk.chains.last + 1)
         try:
             _heads(connection, walk)
             blobs = _blobs(connection, walk)
@@ -152,10 +166,10 @@ def verify(store: SqliteStore | Path, *, expect: tuple[int, str] | None = None) 
             walk.blame(f"the file is damaged ({error})")
     return VerifyReport(
         events=walk.events,
-        streams=len(walk.heads),
+        streams=len(walk.chains.heads),
         blobs=blobs,
-        position=walk.last,
-        checkpoint=checkpoint(walk.heads) if not walk.faults else "",
+        position=walk.chains.last,
+        checkpoint=checkpoint(walk.chains.heads) if not walk.faults else "",
         faults=tuple(walk.faults),
         more_faults=walk.count - len(walk.faults),
         damaged=tuple(sorted({fault.stream for fault in walk.faults if fault.stream})),
@@ -169,7 +183,7 @@ def _events(connection: sqlite3.Connection) -> Iterator[Envelope]:
 
 
 def _compare(walk: _Walk, expect: tuple[int, str]) -> None:
-    found = checkpoint(walk.heads)
+    found = checkpoint(walk.chains.heads)
     if found != expect[1]:
         walk.blame(
             f"the checkpoint there is {found}, not {expect[1]}: history was rewritten", position=expect[0]
@@ -180,9 +194,9 @@ def _heads(connection: sqlite3.Connection, walk: _Walk) -> None:
     listed = {
         row[0]: (row[1], row[2]) for row in connection.execute("SELECT stream, version, hash FROM streams")
     }
-    for stream in sorted(listed.keys() | walk.heads.keys(), key=str):
-        if listed.get(stream) != walk.heads.get(stream):
-            said, found = listed.get(stream, (0,))[0], walk.heads.get(stream, (0,))[0]
+    for stream in sorted(listed.keys() | walk.chains.heads.keys(), key=str):
+        if listed.get(stream) != walk.chains.heads.get(stream):
+            said, found = listed.get(stream, (0,))[0], walk.chains.heads.get(stream, (0,))[0]
             walk.blame(f"the head of stream {stream!r} is noted as version {said}, its events end at {found}")
 
 

@@ -56,9 +56,9 @@ class AuditCommand(click.Command):
 
 def exit_code(error: Exception) -> int:
     """The exit code of an error of the ledger."""
-    from eventstore.errors import LedgerFault, LedgerUnavailable, StoreFull, StoreLocked, Tampered
+    from eventstore.errors import BadLine, LedgerFault, LedgerUnavailable, StoreFull, StoreLocked, Tampered
 
-    if isinstance(error, Tampered):
+    if isinstance(error, Tampered | BadLine):
         return BROKEN
     away = isinstance(error, LedgerUnavailable | StoreLocked | StoreFull | LedgerFault)
     return UNAVAILABLE if away else USAGE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from eventstore.audit import questions
+from eventstore.audit import questions, sharing
 from eventstore.audit.command import BROKEN, AuditCommand, options, read
 
 
@@ -285,5 +285,14 @@ def checkout(version: str, directory: Path, store: Path, lineage: str, as_json: 
         click.echo(f"{version} ({ref.tree[:10]}): {len(found)} files in {directory}")
 
 
-COMMANDS: tuple[click.Command, ...] = (show, diff, replay, report, versions, checkout, *questions.COMMANDS)
+COMMANDS: tuple[click.Command, ...] = (
+    show,
+    diff,
+    replay,
+    report,
+    versions,
+    checkout,
+    *questions.COMMANDS,
+    *sharing.COMMANDS,
+)
 """What `python -m eventstore` and `ratchet` offer beside the store's own commands."""

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from contracts.envelope import NewEvent, blob_hash, tree_bytes
 from contracts.ledger import ANY
+from eventstore.audit.archive import opened
 from eventstore.audit.commands import COMMANDS
+from eventstore.audit.facts import build
+from eventstore.audit.history import gather, lineage_events
+from eventstore.audit.page import html
 from eventstore.audit.testing import SEED_FILES, synthetic_campaign
 from eventstore.sqlite import SqliteStore
 
@@ -153,6 +158,8 @@ def test_a_round_that_does_not_exist_names_those_that_do(store: Path) -> None:
         (("checkout", "v99", "somewhere"), "there is v0"),
         (("blame", "nothing.py"), "file nothing.py is not in this ledger: there is agent.py"),
         (("blame", "agent.py", "--at", "v99"), "there is v0"),
+        (("export", "--campaign", "c1"), "jsonl is the whole ledger"),
+        (("export", "--as", "html", "--campaign", "c9"), "there is c1, c2"),
         (("counterfactual",), "other numbers are wanted"),
         (("counterfactual", "--preset", "lax"), "the presets are default, strict"),
         (("counterfactual", "r99", "--alpha", "0.5"), "there is r1"),
@@ -365,3 +372,51 @@ def test_a_round_is_decided_again_by_itself(store: Path, kept: int) -> None:
     assert "below the minimum" in one["other"]["reason"]
     result = run(store, "counterfactual", f"r{kept}", "--preset", "default")
     assert "1 confirmation: 1 to be kept on record" in result.stderr
+
+
+def test_a_ledger_is_handed_on_as_lines_and_comes_back_the_same(store: Path, tmp_path: Path) -> None:
+    file, copy = tmp_path / "ledger.jsonl", tmp_path / "copy"
+    told = facts(store, "export", "--out", str(file))
+    assert told["bytes"] == file.stat().st_size
+    assert told["lines"] == len(file.read_text().splitlines())
+    assert ok(store, "export") == file.read_text()
+    assert ok(copy, "import", str(file)).startswith(f"{told['lines'] - 2 - len(set(_blobs(file))):,} events")
+    assert ok(copy, "export") == file.read_text()
+    assert facts(copy, "replay") == facts(store, "replay")
+    again = run(copy, "import", str(file))
+    assert (again.exit_code, "left alone" in again.stderr) == (2, True)
+    file.write_text(file.read_text().replace("ChangeKept", "ChangeLost"))
+    forged = run(tmp_path / "other", "import", str(file))
+    assert (forged.exit_code, "nothing was imported" in forged.stderr) == (4, True)
+
+
+def _blobs(file: Path) -> list[str]:
+    lines = map(json.loads, file.read_text().splitlines())
+    return [line["hash"] for line in lines if line["line"] == "blob"]
+
+
+def test_a_report_stands_alone_in_a_browser(store: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    ok(store, "export", "--as", "html", "--out", str(page))
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert "<svg" in text
+    assert "What was kept" in text
+    for fetched in ("<script", "<link", "<img", "@import", "url("):
+        assert fetched not in text
+    assert not list(tmp_path.glob("*.part"))
+    assert ok(store, "export", "--as", "md").startswith("# Ratchet: lineage main, campaign c2")
+    assert "campaign c1" in ok(store, "export", "--as", "md", "--campaign", "c1")
+
+
+def test_what_others_wrote_cannot_command_the_browser(store: Path) -> None:
+    hostile = "<script>alert(1)</script> ![x](http://127.0.0.1/x) <img src=x onerror=alert(1)>"
+    with opened(store) as archive:
+        found = build(archive, gather(lineage_events(archive, "main")))
+    rounds = tuple(msgspec.structs.replace(line, title=hostile) for line in found.rounds)
+    text = html(
+        msgspec.structs.replace(found, lineage=hostile, rounds=rounds, resets=(hostile,), diff=hostile)
+    )
+    for tag in ("<script", "<img", "<a "):
+        assert tag not in text
+    assert "&lt;script&gt;alert(1)" in text
