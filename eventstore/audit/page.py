@@ -13,6 +13,7 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem }
 .wide { overflow-x: auto } svg { max-width: 100%; height: auto }
 table { border-collapse: collapse; font-size: .9rem }
 th, td { border-bottom: 1px solid #8884; padding: .25rem .7rem .25rem 0; text-align: left; vertical-align: top }
+td[style*="right"] { white-space: nowrap }
 pre { background: #8881; padding: .7rem; overflow-x: auto; font-size: .85rem }
 """.strip()
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"

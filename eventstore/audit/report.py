@@ -15,6 +15,7 @@ from eventstore.audit.text import (
     count,
     fenced,
     lasting,
+    likely,
     score,
     share,
     signed,
@@ -101,7 +102,7 @@ def kept_sentences(report: Report) -> list[str]:
     told = [
         f"{round_.name} kept “{round_.title}” ({round_.surface}): on fresh seeds the score went from "
         f"{score(round_.incumbent)} to {score(round_.challenger)}, a difference of {signed(round_.effect)} "
-        f"{span(round_.low, round_.high)}, p = {chance(round_.p)}; the plan had expected "
+        f"{span(round_.low, round_.high)}, {likely(round_.p)}; the plan had expected "
         f"{signed(round_.predicted)}."
         for round_ in report.kept
     ]

@@ -16,7 +16,19 @@ from eventstore.audit.archive import Archive
 from eventstore.audit.facts import Report, round_line
 from eventstore.audit.report import cost_rows, kept_sentences, null_sentence, summary
 from eventstore.audit.rounds import CampaignHistory, RoundHistory, task_means
-from eventstore.audit.text import chance, count, lasting, line, plain, score, share, signed, span, when
+from eventstore.audit.text import (
+    chance,
+    count,
+    lasting,
+    likely,
+    line,
+    plain,
+    score,
+    share,
+    signed,
+    span,
+    when,
+)
 from eventstore.errors import LedgerError
 
 _PLAIN_WIDTH = 110
@@ -326,7 +338,7 @@ def _verdict(campaign: CampaignHistory, round_: RoundHistory) -> list[Renderable
             ("Δ", f"{signed(told.effect)} {span(told.low, told.high)} ({level} interval)"),
             ("p", f"{chance(verdict.p)} over {packages}, level {campaign.settings.gate.alpha:g}"),
             ("cost", f"{verdict.cost_ratio:.2f} times the incumbent's"),
-            ("protected tasks", f"p = {chance(verdict.protected_p)} for having become worse"),
+            ("protected tasks", f"{likely(verdict.protected_p)} for having become worse"),
         ]
     if round_.approval is not None:
         asked = round_.approval

@@ -28,6 +28,12 @@ def chance(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def likely(p: float | None) -> str:
+    """A p-value in a sentence."""
+    told = chance(p)
+    return f"p {told}" if told.startswith("<") else f"p = {told}"
+
+
 def share(value: float) -> str:
     """A share, in per cent."""
     return f"{100 * value:.0f} %"
