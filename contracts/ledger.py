@@ -106,6 +106,20 @@ class BlobList(Record, tag="blob_list"):
     hashes: tuple[str, ...]
 
 
+class Sign(Record, tag="sign"):
+    """Sign a checkpoint over everything that is stored at this moment."""
+
+
+class Signed(Record, tag="signed"):
+    """A checkpoint that was signed and stored."""
+
+    position: int
+    """The last position that it covers."""
+    checkpoint: str
+    key: str
+    """The public key."""
+
+
 class Refusal(Record, tag="refusal"):
     """A request that the ledger could not serve, and why."""
 
@@ -115,8 +129,8 @@ class Refusal(Record, tag="refusal"):
     """For a conflict: the version that the stream really has."""
 
 
-LedgerRequest = Append | Read | Streams | BlobPut | BlobGet | BlobHas
-LedgerReply = Appended | Page | StreamList | BlobChunk | BlobList | Refusal
+LedgerRequest = Append | Read | Streams | BlobPut | BlobGet | BlobHas | Sign
+LedgerReply = Appended | Page | StreamList | BlobChunk | BlobList | Signed | Refusal
 
 CHUNK = 512 * 1024
 """Bytes of a blob in one message; a NATS message holds at most 1 MiB."""

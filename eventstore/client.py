@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bus.connection import Bus
+from bus.connection import Bus, connect
 from bus.errors import BusUnavailable, NoResponder, RequestFailed, RequestTimeout
 from bus.errors import TooLarge as MessageTooLarge
 from contracts.envelope import Envelope, NewEvent, blob_hash
@@ -25,6 +25,8 @@ from contracts.ledger import (
     Page,
     Read,
     Refusal,
+    Sign,
+    Signed,
     StreamList,
     Streams,
 )
@@ -35,7 +37,7 @@ from eventstore.limits import check_append, check_blob
 from eventstore.refusals import to_error
 from eventstore.tail import Chain, Tail
 
-T = TypeVar("T", Appended, Page, StreamList, BlobChunk, BlobList)
+T = TypeVar("T", Appended, Page, StreamList, BlobChunk, BlobList, Signed)
 
 POLL = 2.0
 """Seconds without a message after which a follower asks the service; what a lost wake-up costs."""
@@ -192,6 +194,10 @@ class LedgerClient:
             found.update((await self._ask(BlobHas(hashes=some), BlobList)).hashes)
         return frozenset(found)
 
+    async def sign(self) -> Signed:
+        """Have a checkpoint signed over all that is stored at this moment."""
+        return await self._ask(Sign(), Signed)
+
     async def _chunk(self, name: str, index: int) -> BlobChunk:
         return await self._ask(BlobGet(hash=name, index=index), BlobChunk)
 
@@ -227,3 +233,19 @@ def _checked(page: Page) -> Page:
         if not event.sound:
             raise Tampered(event.position, "it does not have the hash that it names")
     return page
+
+
+async def sign_at(url: str, *, patience: float = 10.0) -> Signed:
+    """Have the ledger's service on a bus sign a checkpoint.
+
+    Raises:
+        LedgerUnavailable: the bus or the service does not answer within `patience` seconds.
+    """
+    try:
+        bus = await connect(url, name="checkpoint")
+    except BusUnavailable as error:
+        raise LedgerUnavailable(str(error)) from error
+    try:
+        return await LedgerClient(bus, patience=patience).sign()
+    finally:
+        await bus.close()

@@ -18,6 +18,7 @@ import msgspec
 
 from contracts.envelope import Envelope
 from eventstore import rows, select
+from eventstore.checkpoints import sign
 from eventstore.database import open_reader, translate
 from eventstore.errors import (
     BusTaken,
@@ -28,6 +29,7 @@ from eventstore.errors import (
     StoreLocked,
     Tampered,
 )
+from eventstore.signing import read_key
 from eventstore.verify import VerifyReport
 from eventstore.verify import verify as verify_store
 
@@ -107,17 +109,27 @@ def serve(store: Path, url: str) -> None:
 @store_option
 @json_option
 @click.option(
+    "--key",
+    metavar="KEY",
+    default="",
+    help="Public key, its digits or a file: only checkpoints that it signed count, and none at all is a fault.",
+)
+@click.option(
     "--checkpoint",
     metavar="POSITION:HASH",
     default="",
     help="Compare with a checkpoint that was noted earlier: history up to there must be the same.",
 )
-def verify(store: Path, checkpoint: str, as_json: bool) -> None:
-    """Check every hash, chain and blob; say what is sound when something is not."""
+def verify(*, store: Path, key: str, checkpoint: str, as_json: bool) -> None:
+    """Check every hash, chain, blob and signed checkpoint; say what is sound when something is not."""
     position, colon, expected = checkpoint.partition(":")
     if checkpoint and not (colon and position.isdigit() and int(position) > 0 and expected):
         raise click.BadParameter("want POSITION:HASH, as `verify` printed it", param_hint="--checkpoint")
-    report = verify_store(store, expect=(int(position), expected) if checkpoint else None)
+    report = verify_store(
+        store,
+        expect=(int(position), expected) if checkpoint else None,
+        key=read_key(key) if key else "",
+    )
     if as_json:
         facts = msgspec.to_builtins(report) | {"ok": report.ok, "first_bad": report.first_bad}
         click.echo(json.dumps(facts))
@@ -125,6 +137,22 @@ def verify(store: Path, checkpoint: str, as_json: bool) -> None:
         _tell(report)
     if not report.ok:
         raise SystemExit(BROKEN)
+
+
+@cli.command()
+@store_option
+@json_option
+def checkpoint(store: Path, as_json: bool) -> None:
+    """Sign a checkpoint over everything in the ledger, beside the service or without one.
+
+    While a campaign runs the service signs one after every round. Note position, hash and key elsewhere.
+    """
+    signed = sign(store)
+    if as_json:
+        facts = {"position": signed.position, "checkpoint": signed.checkpoint, "key": signed.key}
+        click.echo(json.dumps(facts))
+    else:
+        click.echo(f"signed checkpoint {signed.position}:{signed.checkpoint}\nkey {signed.key}")
 
 
 @cli.command()
@@ -223,6 +251,11 @@ def table(names: Sequence[str], lines: Iterable[Sequence[str]], *, numbers: int 
 
 def _tell(report: VerifyReport) -> None:
     click.echo(f"{report.events} events in {report.streams} streams, {report.blobs} blobs")
+    if report.signatures:
+        hold = "checkpoint holds," if report.signatures == 1 else "checkpoints hold, the last"
+        click.echo(
+            f"{report.signatures} signed {hold} up to position {report.signed}; key {', '.join(report.keys)}"
+        )
     if report.ok:
         click.echo(f"intact; checkpoint {report.position}:{report.checkpoint}")
         return

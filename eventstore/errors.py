@@ -4,7 +4,8 @@ LedgerError
 ├── Conflict            the stream is at another version than the one expected
 ├── Malformed           the request itself is wrong; repeating it cannot help
 │   ├── TooLarge        an event, append or blob beyond what the ledger takes
-│   └── BadLine         a line of an export that is damaged or missing
+│   ├── BadLine         a line of an export that is damaged or missing
+│   └── BadKey          a file or text that is no key
 ├── BlobMissing         no blob of that hash
 ├── Tampered            stored bytes do not fit their hash
 ├── LedgerUnavailable   the service does not answer
@@ -59,6 +60,14 @@ class BadLine(Malformed):
     def __init__(self, number: int, reason: str) -> None:
         super().__init__(f"line {number}: {reason}; nothing was imported")
         self.number = number
+
+
+class BadKey(Malformed):
+    """Raised when a key for checkpoints cannot be used."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what} is no key for checkpoints: {reason}")
+        self.what = what
 
 
 class BlobMissing(LedgerError):

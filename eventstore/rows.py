@@ -63,6 +63,17 @@ def streams(connection: sqlite3.Connection, prefix: str) -> tuple[tuple[str, int
     return tuple((stream, version) for stream, version in rows)
 
 
+def heads(connection: sqlite3.Connection) -> tuple[int, dict[str, tuple[int, bytes]]]:
+    """The last position, and version and hash of every stream's last event, of one moment."""
+    connection.execute("BEGIN")
+    try:
+        position = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0]
+        found = connection.execute("SELECT stream, version, hash FROM streams").fetchall()
+    finally:
+        connection.execute("COMMIT")
+    return position, {stream: (version, digest) for stream, version, digest in found}
+
+
 def scan(connection: sqlite3.Connection, after: int = 0) -> Iterator[Envelope]:
     """Every event beyond a position, in order, without a page's limits."""
     sql = f"SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position"  # noqa: S608

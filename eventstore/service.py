@@ -31,6 +31,8 @@ from contracts.ledger import (
     LedgerReply,
     Read,
     Refusal,
+    Sign,
+    Signed,
     StreamList,
     Streams,
 )
@@ -41,6 +43,7 @@ from eventstore.errors import BusTaken, LedgerError, LedgerUnavailable, Malforme
 from eventstore.limits import PAGE_BYTES, PAGE_EVENTS
 from eventstore.refusals import to_refusal
 from eventstore.relay import Relay
+from eventstore.signing import OWN, Signer
 from eventstore.sqlite import SqliteStore
 from eventstore.uploads import Crowded, Uploads
 
@@ -51,7 +54,7 @@ CONCURRENCY = 512
 DRAIN = 3.0
 """Seconds that requests in work have to finish when the service ends."""
 
-R = TypeVar("R", Append, Read, Streams, BlobPut, BlobGet, BlobHas)
+R = TypeVar("R", Append, Read, Streams, BlobPut, BlobGet, BlobHas, Sign)
 
 _log = structlog.get_logger("eventstore.service")
 
@@ -59,8 +62,9 @@ _log = structlog.get_logger("eventstore.service")
 class LedgerService:
     """Answers the requests of `contracts.ledger` from a store."""
 
-    def __init__(self, store: SqliteStore, bus: Bus) -> None:
+    def __init__(self, store: SqliteStore, bus: Bus, signer: Signer) -> None:
         self._store = store
+        self._signer = signer
         self._bus = bus
         self._uploads = Uploads()
         self._recent = ByteCache(64 * 1024 * 1024)
@@ -77,6 +81,7 @@ class LedgerService:
         await self._answer(BlobPut, self._blob_put)
         await self._answer(BlobGet, self._blob_get)
         await self._answer(BlobHas, self._blob_has)
+        await self._answer(Sign, self._sign)
         with suppress(BusError):  # away again: the subscriptions follow the reconnection
             await self._bus.flush()
 
@@ -134,7 +139,13 @@ class LedgerService:
         await dead_letter(self._bus, subject, data, reason=reason, subject=subject)
 
     async def _append(self, request: Append) -> LedgerReply:
+        if request.stream.startswith(OWN):
+            raise Malformed(f"streams below {OWN} are written by the ledger itself")
         return await self._store.append(request.stream, request.expected_version, request.events)
+
+    async def _sign(self, _: Sign) -> LedgerReply:
+        signed = await self._signer.sign()
+        return Signed(position=signed.position, checkpoint=signed.checkpoint, key=signed.key)
 
     async def _read(self, request: Read) -> LedgerReply:
         limit = min(request.limit, PAGE_EVENTS)
@@ -216,16 +227,19 @@ async def serve(
         relay = Relay(store, bus)
         relaying = asyncio.create_task(relay.run())
         stack.push_async_callback(_cancelled, relaying)
-        ledger = LedgerService(store, bus)
+        signer = await asyncio.to_thread(Signer, store)
+        signing = asyncio.create_task(signer.run())
+        stack.push_async_callback(_cancelled, signing)
+        ledger = LedgerService(store, bus, signer)
         stack.push_async_callback(ledger.stop)
         await ledger.start()
         _log.info("ledger open", store=str(folder), position=store.position)
         ready()
         ending = asyncio.create_task(end.wait())
         stack.push_async_callback(_cancelled, ending)
-        await asyncio.wait({ending, relaying}, return_when=asyncio.FIRST_COMPLETED)
-        if relaying.done():
-            relaying.result()
+        done, _ = await asyncio.wait({ending, relaying, signing}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {ending}:
+            task.result()
         _log.info("ledger closing", position=store.position)
 
 

@@ -155,6 +155,10 @@ class SqliteStore:
         """Names and versions of the streams that begin with `prefix`, by name."""
         return await self._reading(lambda connection: rows.streams(connection, prefix))
 
+    async def heads(self) -> tuple[int, dict[str, tuple[int, bytes]]]:
+        """The last position, and version and hash of every stream's last event, of one moment."""
+        return await self._reading(rows.heads)
+
     async def put(self, data: bytes) -> str:
         """Store bytes and return their hash; durable when it returns.
 

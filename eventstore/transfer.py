@@ -17,9 +17,9 @@ import msgspec
 from contracts.envelope import Envelope, blob_hash
 from contracts.record import Record
 from eventstore import rows
+from eventstore.chains import Chains, checkpoint
 from eventstore.database import FILE, drafted, open_reader
 from eventstore.errors import BadLine, StoreExists, Tampered
-from eventstore.verify import Chains, checkpoint
 
 FORMAT = 1
 

@@ -1,18 +1,18 @@
 """Whether a ledger is what was written: chains, positions, heads and blobs, recomputed from the bytes."""
 
-import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
-
-from contracts.envelope import GENESIS, Envelope
+from contracts.envelope import Envelope
+from contracts.events import CheckpointSigned, decode
 from contracts.record import Record
+from eventstore.chains import Chains, checkpoint
 from eventstore.database import open_reader
 from eventstore.errors import LedgerError
 from eventstore.rows import COLUMNS, blob, envelope
+from eventstore.signing import STREAM, genuine
 from eventstore.sqlite import SqliteStore
 
 MOST_FAULTS = 100
@@ -41,6 +41,12 @@ class VerifyReport(Record, frozen=True):
     """The last position."""
     checkpoint: str
     """Hash over the heads of all streams at the last position: note it elsewhere to prove later what was."""
+    signatures: int = 0
+    """Signed checkpoints that hold, by the key that was asked for if one was."""
+    signed: int = 0
+    """The last position that one of them covers: what came later nobody has vouched for yet."""
+    keys: tuple[str, ...] = ()
+    """The public keys that they were signed with."""
     faults: tuple[Fault, ...] = ()
     more_faults: int = 0
     """Faults beyond those listed."""
@@ -58,36 +64,6 @@ class VerifyReport(Record, frozen=True):
         return min((fault.position for fault in self.faults if fault.position), default=0)
 
 
-class Chains:
-    """The heads of all streams, while events go by in position order."""
-
-    def __init__(self) -> None:
-        self.last = 0
-        """The last position."""
-        self.at = 0.0
-        self.heads: dict[str, tuple[int, bytes]] = {}
-        """Stream → version and hash of its last event."""
-
-    def follow(self, event: Envelope) -> str:
-        """Go on to the next event; what does not fit about it, or nothing."""
-        self.last = event.position
-        version, prev = self.heads.get(event.stream, (0, GENESIS))
-        # Going on from what stands there: one damaged event is one fault, not one for each that follows.
-        self.heads[event.stream] = (event.version, event.hash)
-        try:
-            sound = event.sound
-        except (TypeError, ValueError, OverflowError):  # the damage changed a field's very type
-            sound = False
-        if not sound:
-            return "its fields do not have the hash that it names"
-        before, self.at = self.at, max(self.at, event.at)
-        if event.version != version + 1:
-            return f"it is version {event.version} of its stream, but follows version {version}"
-        if event.prev_hash != prev:
-            return "it does not continue the chain of its stream"
-        return "it is older than the event before it" if event.at < before else ""
-
-
 class _Walk:
     """The state of a walk over the events in position order."""
 
@@ -96,6 +72,10 @@ class _Walk:
         self.count = 0
         self.events = 0
         self.chains = Chains()
+        self.asked: frozenset[int] = frozenset()
+        """Positions at which a checkpoint is wanted."""
+        self.found: dict[int, str] = {}
+        self.signed: list[CheckpointSigned] = []
 
     def blame(self, reason: str, event: Envelope | None = None, *, position: int = 0, blob: str = "") -> None:
         self.count += 1
@@ -117,24 +97,47 @@ class _Walk:
             self.blame(f"positions {last + 1} to {event.position - 1} are missing", position=last + 1)
         if reason := self.chains.follow(event):
             self.blame(reason, event)
+        if event.position in self.asked and not self.count:  # after a fault the heads vouch for nothing
+            self.found[event.position] = checkpoint(self.chains.heads)
+        if event.stream == STREAM:
+            self._vouched(event)
+
+    def _vouched(self, event: Envelope) -> None:
+        told = _signed(event)
+        if told is None:
+            self.blame("it is no signed checkpoint that can be read", event)
+        elif not genuine(told):
+            self.blame("its signature is not by the key that it names", event)
+        elif self.found.get(told.position, "" if self.count else checkpoint({})) != told.checkpoint:
+            self.blame(
+                f"it vouches for another history up to position {told.position} than the one that is here",
+                event,
+            )
+        else:
+            self.signed.append(told)
+
+
+def _signed(event: Envelope) -> CheckpointSigned | None:
+    try:
+        told = decode(event)
+    except (TypeError, ValueError):
+        return None
+    return told if isinstance(told, CheckpointSigned) else None
 
 
 def _legible(text: str) -> str:
     return str(text).encode(errors="backslashreplace").decode()
 
 
-def checkpoint(heads: Mapping[str, tuple[int, bytes]]) -> str:
-    """SHA-256, in hex, over the names, versions and hashes of all streams' last events."""
-    entries = [(stream, *heads[stream]) for stream in sorted(heads)]
-    return hashlib.sha256(msgspec.msgpack.encode(entries)).hexdigest()
-
-
-def verify(store: SqliteStore | Path, *, expect: tuple[int, str] | None = None) -> VerifyReport:
+def verify(
+    store: SqliteStore | Path, *, expect: tuple[int, str] | None = None, key: str = ""
+) -> VerifyReport:
     """Check everything that a store holds; reads the file only, beside a running service or without one.
 
     Args:
         store: The store, or its folder.
         expect: A position and the checkpoint that was noted there earlier; another one is a fault.
+        key: A public key, as 64 hexadecimal digits: only checkpoints signed with it count, and none at all is a fault.
 
     Raises:
         StoreMissing, NotAStore, StoreTooNew: there is nothing to verify.
@@ -147,6 +150,7 @@ def verify(store: SqliteStore | Path, *, expect: tuple[int, str] | None = None) 
         connection.text_factory = lambda data: data.decode(errors="surrogateescape")
         connection.execute("BEGIN")  # one snapshot, whatever the service writes meanwhile
         try:
+            walk.asked = _asked(connection)
             for event in _events(connection):
                 walk.event(event)
                 if expect and event.position == expect[0]:
@@ -164,12 +168,18 @@ def verify(store: SqliteStore | Path, *, expect: tuple[int, str] | None = None) 
             _structure(connection, walk)
         except sqlite3.Error as error:
             walk.blame(f"the file is damaged ({error})")
+    counted = [told for told in walk.signed if key in {"", told.key}]
+    if key and not counted:
+        walk.blame(f"no checkpoint in it holds and is signed with the key {key[:16]}…")
     return VerifyReport(
         events=walk.events,
         streams=len(walk.chains.heads),
         blobs=blobs,
         position=walk.chains.last,
         checkpoint=checkpoint(walk.chains.heads) if not walk.faults else "",
+        signatures=len(counted),
+        signed=max((told.position for told in counted), default=0),
+        keys=tuple(sorted({told.key for told in counted})),
         faults=tuple(walk.faults),
         more_faults=walk.count - len(walk.faults),
         damaged=tuple(sorted({fault.stream for fault in walk.faults if fault.stream})),
@@ -180,6 +190,13 @@ def _events(connection: sqlite3.Connection) -> Iterator[Envelope]:
     # NOT INDEXED: the events themselves, in position order, and not what an index says of them.
     for row in connection.execute(f"SELECT {COLUMNS} FROM events NOT INDEXED ORDER BY position"):  # noqa: S608
         yield envelope(row)
+
+
+def _asked(connection: sqlite3.Connection) -> frozenset[int]:
+    """The positions that signed checkpoints speak of."""
+    sql = f"SELECT {COLUMNS} FROM events WHERE stream = ? ORDER BY version"  # noqa: S608
+    told = (_signed(envelope(row)) for row in connection.execute(sql, (STREAM,)))
+    return frozenset(each.position for each in told if each is not None)
 
 
 def _compare(walk: _Walk, expect: tuple[int, str]) -> None:

@@ -20,7 +20,7 @@ COMMANDS = {
 }
 AUDIT = (
     "log", "show", "diff", "blame", "versions", "checkout", "replay", "counterfactual", "report", "verify",
-    "streams", "blob", "export", "import",
+    "checkpoint", "streams", "blob", "export", "import",
 )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from contracts.events.change import (
     Plan,
     Prediction,
 )
+from contracts.events.ledger import CheckpointSigned
 from contracts.events.model import ModelTrained
 from contracts.events.release import HarnessReleased, ReleaseDue, ReleaseRefused, SealedQueried
 from contracts.events.round import (
@@ -71,6 +72,7 @@ __all__ = [
     "ChangeProposed",
     "ChangeRejected",
     "ChangeReverted",
+    "CheckpointSigned",
     "Event",
     "FailureCluster",
     "FailuresAnalyzed",
@@ -119,6 +121,7 @@ EVENTS: dict[str, type[Event]] = {
         ChangeProposed,
         ChangeRejected,
         ChangeReverted,
+        CheckpointSigned,
         FailuresAnalyzed,
         HarnessReleased,
         HarnessSeeded,

@@ -27,6 +27,7 @@ from contracts.chat import Usage
 from contracts.settings import CampaignSettings
 from contracts.tasks import GradedTask, Task, TestSpec
 from eventstore.service import LedgerService
+from eventstore.signing import Signer
 from eventstore.sqlite import SqliteStore
 
 TEST = "from cup import full\n\n\ndef test_full():\n    assert full(3, 3)\n"
@@ -208,7 +209,7 @@ def test_over_the_bus_several_people_decide_at_once(tmp_path: Path) -> None:
             await connect(server.url, name="service") as other,
             SqliteStore.open(tmp_path, create=True) as store,
         ):
-            service = LedgerService(store, other)
+            service = LedgerService(store, other, Signer(store))
             await service.start()
             try:
                 await decide(server.url)

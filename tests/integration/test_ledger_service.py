@@ -18,10 +18,10 @@ from bus.errors import StreamFailed
 from bus.server import Server
 from bus.streams import ensure_streams
 from bus.testing import running_bus, running_server
-from contracts.envelope import Envelope, blob_hash
-from contracts.ledger import CHUNK, BlobList, BlobPut, LedgerReply, Read, Refusal
+from contracts.envelope import Envelope, NewEvent, blob_hash
+from contracts.ledger import ANY, CHUNK, BlobList, BlobPut, LedgerReply, Read, Refusal
 from contracts.subjects import LEDGER_STREAM, event_subject
-from eventstore.client import LedgerClient
+from eventstore.client import LedgerClient, sign_at
 from eventstore.errors import (
     Conflict,
     LedgerUnavailable,
@@ -32,6 +32,7 @@ from eventstore.errors import (
 )
 from eventstore.relay import OMITTED, POSITION, STREAM, VERSION, Relay
 from eventstore.service import LedgerService
+from eventstore.signing import Signer
 from eventstore.sqlite import SqliteStore
 from eventstore.verify import verify
 from tests.unit.test_store_contract import Store, StoreContract, new, take
@@ -59,7 +60,7 @@ async def serving(folder: Path, bus: Bus, **relay_options: float) -> AsyncIterat
     async with SqliteStore.open(folder, create=True) as store:
         relay = Relay(store, bus, check=0.1, **relay_options)  # type: ignore[arg-type]
         relaying = asyncio.create_task(relay.run())
-        service = LedgerService(store, bus)
+        service = LedgerService(store, bus, Signer(store))
         await service.start()
         try:
             yield store, relay
@@ -437,3 +438,14 @@ async def test_a_client_refuses_what_no_store_would_take_without_asking(tmp_path
     async with running_bus(tmp_path) as (_, bus):
         with pytest.raises(Malformed):
             await LedgerClient(bus, patience=0.0).append("a b", 0, [new("1")])
+
+
+async def test_a_checkpoint_is_signed_on_request_and_nobody_else_writes_there(house: House) -> None:
+    await house.client.append("task/a", 0, [NewEvent(event_id="a", type="Odd", payload=b"{}")])
+    signed = await sign_at(house.server.url)
+    assert (signed.position, house.store.position) == (1, 2)
+    assert verify(house.store, key=signed.key).signed == 1
+    forged = NewEvent(event_id="x", type="CheckpointSigned", payload=b"{}")
+    with pytest.raises(Malformed, match="written by the ledger itself"):
+        await house.client.append("ledger/checkpoints", ANY, [forged])
+    assert house.store.position == 2

@@ -16,9 +16,10 @@ import pytest
 from contracts.envelope import NewEvent, blob_hash
 from contracts.ledger import ANY
 from eventstore import errors
+from eventstore.chains import checkpoint
 from eventstore.database import FILE, FORMAT
 from eventstore.sqlite import SqliteStore
-from eventstore.verify import checkpoint, verify
+from eventstore.verify import verify
 
 pytestmark = pytest.mark.anyio
 
