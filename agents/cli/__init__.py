@@ -16,10 +16,11 @@ COMMANDS = {
     "approve": ("agents.cli.operate", "approve"),
     "deny": ("agents.cli.operate", "deny"),
     "revert": ("agents.cli.operate", "revert"),
+    "fork": ("agents.cli.operate", "fork"),
     "doctor": ("agents.cli.doctor", "doctor"),
 }
 AUDIT = (
-    "log", "show", "diff", "blame", "versions", "checkout", "replay", "counterfactual", "report", "verify",
+    "log", "show", "diff", "blame", "versions", "tree", "checkout", "replay", "counterfactual", "report", "verify",
     "checkpoint", "streams", "blob", "export", "import",
 )  # fmt: skip
 

@@ -1,8 +1,9 @@
-"""What a person decides: `ratchet approve`, `deny`, `revert`."""
+"""What a person decides: `ratchet approve`, `deny`, `revert`, `fork`."""
 
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import click
@@ -12,34 +13,48 @@ from agents.cli.session import writable_ledger
 from contracts import events as e
 from contracts.lineage import Lineage
 
+Act: TypeAlias = Callable[[Any, Lineage, str], Awaitable[tuple[e.Event, int] | None]]
+"""From a ledger, a lineage's state and its stream: what was appended and where; None to be asked again."""
+
 
 class Declined(Exception):
     """Raised when a decision does not fit the ledger's state; the message says what would."""
 
 
-def _decide(store: Path, bus: str, lineage: str, make: Any, as_json: bool) -> None:
-    from bus.errors import BusError
-    from eventstore.errors import Conflict, LedgerError
+def _decide(store: Path, bus: str, lineage: str, make: Callable[[Lineage], e.Event], as_json: bool) -> None:
+    """Append what follows from a lineage's state to the lineage."""
 
-    async def decide() -> tuple[e.Event, int]:
+    async def decide(ledger: Any, state: Lineage, stream: str) -> tuple[e.Event, int] | None:
+        from eventstore.errors import Conflict
+
+        event = make(state)
+        who = f"operator:{user_name()}"
+        duty = f"{stream}@{state.version}/operator"
+        new = e.encode(event, duty=duty, index=0, actor=who, correlation=_campaign(state))
+        try:
+            return event, (await ledger.append(stream, state.version, [new])).position
+        except Conflict:
+            return None
+
+    _carry_out(store, bus, lineage, decide, as_json)
+
+
+def _carry_out(store: Path, bus: str, lineage: str, act: Act, as_json: bool) -> None:
+    """Act on a lineage's state, again when it has changed meanwhile, and tell what was stored."""
+    from bus.errors import BusError
+    from eventstore.errors import LedgerError
+
+    async def carry_out() -> tuple[e.Event, int]:
         from agents.cli.request import lineage_state
 
-        stream = f"lineage/{lineage}"
         async with writable_ledger(store, bus) as ledger:
             while True:
-                state = await lineage_state(ledger, lineage)
-                event: e.Event = make(state)
-                who = f"operator:{user_name()}"
-                duty = f"{stream}@{state.version}/operator"
-                new = e.encode(event, duty=duty, index=0, actor=who, correlation=_campaign(state))
-                try:
-                    appended = await ledger.append(stream, state.version, [new])
-                except Conflict:
-                    continue
-                return event, appended.position
+                done = await act(ledger, await lineage_state(ledger, lineage), f"lineage/{lineage}")
+                if done is not None:
+                    return done
 
     try:
-        event, position = anyio.run(decide)
+        event, position = anyio.run(carry_out)
     except Declined as error:
         fail(str(error), code=USAGE, kind="declined", as_json=as_json)
     except LedgerError as error:
@@ -121,6 +136,52 @@ def revert(version: str, reason: str, lineage: str, bus: str, store: Path, as_js
         return e.HeadReset(tree=tree, reason=reason)
 
     _decide(store, bus, lineage, make, as_json)
+
+
+@click.command()
+@click.argument("version")
+@click.option("--name", required=True, help="Name of the new lineage.")
+@click.option("--reason", default="", help="Why; goes into the ledger.")
+@_lineage
+@_bus
+@store_option
+@json_option
+def fork(*, version: str, name: str, reason: str, lineage: str, bus: str, store: Path, as_json: bool) -> None:
+    """Begin a lineage NAME from VERSION of another one: v0, v1 …, seed, or a hash of 6 characters or more.
+
+    Both share what was before, and nothing is copied. `ratchet run SUITE --lineage NAME` works on it; release checks
+    that the parent has made count for the fork, too.
+    """
+
+    async def begin(ledger: Any, state: Lineage, _stream: str) -> tuple[e.Event, int]:
+        from eventstore.errors import Conflict
+
+        tree = _version_tree(state, version)
+        number = max(v.number for v in state.versions if v.tree == tree)
+        event = e.HarnessForked(
+            tree=tree,
+            parent=lineage,
+            number=number,
+            seed=state.seed_tree,
+            checks=state.releases,
+            reason=reason,
+        )
+        stream = f"lineage/{name}"
+        new = e.encode(
+            event,
+            duty=f"{stream}/fork/{lineage}/{tree}",
+            index=0,
+            actor=f"operator:{user_name()}",
+            correlation=stream,
+        )
+        try:
+            return event, (await ledger.append(stream, 0, [new])).position
+        except Conflict:
+            raise Declined(f"there is a lineage {name!r} already: choose another name") from None
+
+    if not name or any(char.isspace() or char in "/\\\x00" for char in name):
+        fail(f"{name!r} is no name for a lineage: want a word without '/'", code=USAGE, as_json=as_json)
+    _carry_out(store, bus, lineage, begin, as_json)
 
 
 def _version_tree(state: Lineage, name: str) -> str:

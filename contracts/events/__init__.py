@@ -21,6 +21,7 @@ from contracts.events.campaign import (
     CampaignRequested,
     CampaignResumed,
     CampaignStarted,
+    HarnessForked,
     HarnessSeeded,
     HeadReset,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "FailureCluster",
     "FailuresAnalyzed",
     "Fix",
+    "HarnessForked",
     "HarnessReleased",
     "HarnessSeeded",
     "HeadReset",
@@ -124,6 +126,7 @@ EVENTS: dict[str, type[Event]] = {
         CheckpointSigned,
         FailuresAnalyzed,
         HarnessReleased,
+        HarnessForked,
         HarnessSeeded,
         HeadReset,
         LessonRecorded,

@@ -13,6 +13,21 @@ class HarnessSeeded(Event):
     origin: str = "seed"
 
 
+class HarnessForked(Event):
+    """A lineage began from a version of another one, whose past it shares."""
+
+    tree: str
+    parent: str
+    """The lineage that it comes from."""
+    number: int
+    """The version of that lineage."""
+    seed: str
+    """The seed of that lineage: by it complexity is counted in both."""
+    checks: int = 0
+    """Release checks that the parent had made: what they spent of the level is spent here as well."""
+    reason: str = ""
+
+
 class CampaignRequested(Event):
     """A person asked for a campaign."""
 

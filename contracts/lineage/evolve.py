@@ -99,6 +99,12 @@ def _(event: e.HarnessSeeded, state: Lineage, envelope: Envelope) -> Lineage:
 
 
 @evolve.register
+def _(event: e.HarnessForked, state: Lineage, envelope: Envelope) -> Lineage:
+    state = msgspec.structs.replace(state, seed_tree=event.seed, released=event.tree, releases=event.checks)
+    return _new_head(state, event.tree, envelope, 0, f"fork of {event.parent} v{event.number}")
+
+
+@evolve.register
 def _(event: e.CampaignRequested, state: Lineage, envelope: Envelope) -> Lineage:
     campaign = Campaign(
         id=event.campaign,

@@ -161,7 +161,13 @@ class _Gatherer:
     def _(self, event: e.HeadReset) -> None:
         self._version("reset", event.tree, event.reason)
 
-    def _version(self, origin: Literal["seed", "round", "reset"], tree: str, title: str, **more: Any) -> None:
+    @take.register
+    def _(self, event: e.HarnessForked) -> None:
+        self._version("fork", event.tree, f"fork of {event.parent} v{event.number}")
+
+    def _version(
+        self, origin: Literal["seed", "fork", "round", "reset"], tree: str, title: str, **more: Any
+    ) -> None:
         self.versions.append(
             VersionHistory(
                 number=len(self.versions), tree=tree, origin=origin, mark=self.mark, title=title, **more

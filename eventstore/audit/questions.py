@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from eventstore.audit.command import AuditCommand, options, read
 
 if TYPE_CHECKING:
     from eventstore.audit.counterfactual import Counterfactual
+    from eventstore.audit.family import Branch
     from eventstore.audit.rounds import History, VersionHistory
 
 
@@ -150,5 +151,47 @@ def _told(found: "Sequence[Counterfactual]") -> None:
     )
 
 
-COMMANDS: tuple[click.Command, ...] = (blame, counterfactual)
+@click.command(cls=AuditCommand)
+@options
+def tree(*, store: Path, lineage: str, as_json: bool) -> None:
+    """Draw every lineage with its versions, and the lineages that were forked from them.
+
+    --lineage is passed over: the tree holds all of them.
+    """
+    del lineage
+    from eventstore.audit.archive import opened
+    from eventstore.audit.family import branches
+    from eventstore.audit.terminal import facts_of
+
+    with opened(store) as archive:
+        found = branches(archive)
+    if as_json:
+        click.echo(json.dumps([facts_of(branch) for branch in found]))
+        return
+    for text in _drawn(found):
+        click.echo(text)
+
+
+def _drawn(
+    found: "Sequence[Branch]", parent: str = "", number: int | None = None, indent: str = ""
+) -> Iterator[str]:
+    from eventstore.audit.family import walk
+    from eventstore.audit.text import line, signed
+
+    for branch in walk(found, parent, number):
+        yield f"{indent}{line(branch.name)}{': ' + line(branch.reason) if branch.reason else ''}"
+        for version in branch.versions:
+            last = version is branch.versions[-1]
+            marks = [w for w, on in (("head", last), ("released", version.tree == branch.released)) if on]
+            told = (
+                f"r{version.round} {signed(version.effect)}" if version.origin == "round" else version.origin
+            )
+            yield (
+                f"{indent}{'└' if last else '├'} {version.name} {version.tree[:10]} {told}  {line(version.title)}"
+                + (f" ({', '.join(marks)})" if marks else "")
+            )
+            yield from _drawn(found, branch.name, version.number, indent + ("   " if last else "│  "))
+
+
+COMMANDS: tuple[click.Command, ...] = (blame, counterfactual, tree)
 """What is offered beside the commands that only look."""

@@ -131,7 +131,7 @@ class VersionHistory(Record):
 
     number: int
     tree: str
-    origin: Literal["seed", "round", "reset"]
+    origin: Literal["seed", "fork", "round", "reset"]
     mark: Mark
     title: str
     campaign: str = ""

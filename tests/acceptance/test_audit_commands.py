@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 import xml.etree.ElementTree as ET
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from agents.cli import main as ratchet
 from contracts.envelope import NewEvent, blob_hash, tree_bytes
 from contracts.ledger import ANY
 from eventstore.audit.archive import opened
@@ -420,3 +422,49 @@ def test_what_others_wrote_cannot_command_the_browser(store: Path) -> None:
     for tag in ("<script", "<img", "<a "):
         assert tag not in text
     assert "&lt;script&gt;alert(1)" in text
+
+
+def test_a_fork_shares_the_past_and_stands_in_the_tree(store: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(store / "ledger.db", copy)
+    blobs = _count(copy, "blobs")
+
+    def fork(*arguments: str) -> Result:
+        return CliRunner().invoke(ratchet, ["fork", *arguments, "--store", str(copy)])
+
+    done = fork("v1", "--name", "wide", "--reason", "wider steps")
+    assert done.exit_code == 0, done.output
+    assert (
+        fork("v1", "--name", "wide", "--reason", "wider steps").exit_code == 0
+    )  # the same once more is the same
+    for arguments, says in (
+        (("v0", "--name", "wide"), "there is a lineage 'wide' already"),
+        (("v99", "--name", "other"), "there are v0"),
+        (("v0", "--name", "a/b"), "is no name for a lineage"),
+        (("v0", "--name", ""), "is no name for a lineage"),
+        (("v0", "--name", "other", "--lineage", "nothing"), "holds no harness yet"),
+    ):
+        result = fork(*arguments)
+        assert (result.exit_code, says in result.output) == (2, True), result.output
+    assert fork("head", "--name", "x").exit_code == 2
+    assert fork("v0", "--name", "deep", "--lineage", "wide").exit_code == 0
+    assert _count(copy, "blobs") == blobs
+    tree = {branch["name"]: branch for branch in facts(copy, "tree")}
+    assert (tree["wide"]["parent"], tree["wide"]["number"], tree["deep"]["parent"]) == ("main", 1, "wide")
+    v1 = tree["main"]["versions"][1]["tree"]
+    assert tree["wide"]["versions"][0]["tree"] == v1
+    drawn = ok(copy, "tree").splitlines()
+    places = [
+        next(i for i, text in enumerate(drawn) if word in text) for word in ("v1", "wide:", "deep", "v2")
+    ]
+    assert places == sorted(places)
+    assert ok(copy, "diff", "seed", "head", "--lineage", "wide") == ok(copy, "diff", "seed", "v1")
+    state, parent = facts(copy, "replay", "--lineage", "wide"), facts(copy, "replay")
+    assert (state["head"], state["released"], state["releases"]) == (v1, v1, parent["releases"])
+    assert facts(copy, "replay", "--check")["ok"]
+
+
+def _count(store: Path, table: str) -> int:
+    with closing(sqlite3.connect(store / "ledger.db")) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])

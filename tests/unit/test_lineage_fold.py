@@ -535,7 +535,7 @@ def test_a_campaign_comes_to_its_end_whatever_happens_to_it(chance: random.Rando
 def test_such_campaigns_hold_every_event_that_a_campaign_can_hold() -> None:
     seen = {envelope.type for seed in range(200) for envelope in lived(random.Random(seed)).envelopes}
     tasks = {"TaskCollected", "TaskDismissed", "TaskFailed", "TaskSolved", "TaskSubmitted"}
-    elsewhere = {"AgentLost", "CheckpointSigned", "ModelTrained", *tasks}
+    elsewhere = {"AgentLost", "CheckpointSigned", "HarnessForked", "ModelTrained", *tasks}
     assert seen == e.EVENTS.keys() - elsewhere | {"HeadTurned"}
 
 
