@@ -84,7 +84,7 @@ class History:
         try:
             with closing(open_reader(self.store)) as connection:
                 found, _ = select.events(
-                    connection, stream=self.stream, after=self.state.position, limit=1000
+                    connection, select.Wanted(stream=self.stream), after=self.state.position, limit=1000
                 )
         except (StoreMissing, LedgerError):
             return False

@@ -3,13 +3,12 @@
 Exit codes: 0 fine, 2 wrong usage or no such store, 3 something is not available, 4 the ledger is not intact.
 """
 
-import base64
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,13 +28,17 @@ from eventstore.errors import (
     StoreLocked,
     Tampered,
 )
+from eventstore.moments import moment
+from eventstore.printing import as_dict, listed, table
 from eventstore.signing import read_key
 from eventstore.verify import VerifyReport
 from eventstore.verify import verify as verify_store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-USAGE, UNAVAILABLE, BROKEN = 2, 3, 4
+USAGE, UNAVAILABLE, BROKEN, INTERRUPTED = 2, 3, 4, 130
+POLL = 0.25
+"""Seconds between looks at a ledger that is followed."""
 
 
 class LedgerCommand(click.Command):
@@ -160,32 +163,73 @@ def checkpoint(store: Path, as_json: bool) -> None:
 @json_option
 @click.option("--stream", default="", help="Only this stream; ending with / all streams below it.")
 @click.option("--type", "kind", default="", help="Only events of this type.")
+@click.option(
+    "--actor", default="", help="Only what WHO stored, by the beginning of the name: planner, operator:."
+)
+@click.option("--campaign", default="", help="Only events of this campaign.")
+@click.option("--round", "round_", type=click.IntRange(1), default=None, help="Only events of this round.")
+@click.option(
+    "--verdict",
+    type=click.Choice(("keep", "revert", "inconclusive")),
+    default=None,
+    help="Only events with this verdict.",
+)
+@click.option("--since", metavar="TIME", default="", help="Not before: 2026-11-27T13:05 (UTC), or 90m ago.")
+@click.option("--until", metavar="TIME", default="", help="Not after.")
 @click.option("--after", type=click.IntRange(0), default=0, help="Only positions after this one.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Most events to show.")
-def log(*, store: Path, stream: str, kind: str, after: int, limit: int, as_json: bool) -> None:
-    """List events in the order in which they were stored."""
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is stored from now on, until Ctrl-C.")
+def log(
+    *,
+    store: Path,
+    stream: str,
+    kind: str,
+    actor: str,
+    campaign: str,
+    round_: int | None,
+    verdict: str | None,
+    since: str,
+    until: str,
+    after: int,
+    limit: int,
+    follow: bool,
+    as_json: bool,
+) -> None:
+    """List events in the order in which they were stored; with -f also those to come."""
+    wanted = select.Wanted(
+        stream=stream,
+        kind=kind,
+        actor=actor,
+        campaign=campaign,
+        round=round_ or 0,
+        verdict=verdict or "",
+        since=moment(since) if since else 0.0,
+        until=moment(until) if until else 0.0,
+    )
     with closing(open_reader(store)) as connection:
-        found, more = select.events(connection, stream=stream, kind=kind, after=after, limit=limit)
+        found, more = select.events(connection, wanted, after=after, limit=limit)
+        _list(found, as_json=as_json)
+        while follow:
+            try:
+                after = found[-1].position if found else after
+                found, more = select.events(connection, wanted, after=after, limit=limit)
+                _list(found, as_json=as_json, named=False)
+                if not more:
+                    sys.stdout.flush()
+                    time.sleep(POLL)
+            except KeyboardInterrupt:
+                raise SystemExit(INTERRUPTED) from None
+    if more:
+        click.echo(f"there are more: --after {found[-1].position}", err=True)
+
+
+def _list(found: Sequence[Envelope], *, as_json: bool, named: bool = True) -> None:
     if as_json:
         for event in found:
             click.echo(json.dumps(as_dict(event)))
-    else:
-        table(
-            ("position", "time", "stream", "type", "payload"),
-            (
-                (
-                    str(event.position),
-                    _time(event.at),
-                    f"{event.stream}@{event.version}",
-                    event.type,
-                    _short(event),
-                )
-                for event in found
-            ),
-            numbers=1,
-        )
-    if more:
-        click.echo(f"there are more: --after {found[-1].position}", err=True)
+    elif found or named:
+        names = ("position", "time", "stream", "type", "payload")
+        table(names, map(listed, found), numbers=1, named=named)
 
 
 @cli.command()
@@ -214,41 +258,6 @@ def blob(store: Path, hash: str) -> None:  # noqa: A002 (the argument's name in 
     sys.stdout.buffer.flush()
 
 
-def as_dict(event: Envelope) -> dict[str, Any]:
-    """An event for JSON: hashes in hex; the payload as the JSON that it is, else in base64."""
-    facts: dict[str, Any] = msgspec.structs.asdict(event)
-    facts["prev_hash"], facts["hash"] = event.prev_hash.hex(), event.hash.hex()
-    try:
-        facts["payload"] = json.loads(event.payload)
-    except ValueError:
-        facts["payload"] = {"base64": base64.b64encode(event.payload).decode()}
-    return facts
-
-
-def table(names: Sequence[str], lines: Iterable[Sequence[str]], *, numbers: int = 0) -> None:
-    """Print a table: drawn on a terminal, values between tabs elsewhere. The first columns may be numbers."""
-    if not sys.stdout.isatty():
-        for line in lines:
-            click.echo("\t".join(" ".join(value.split()) for value in line))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=None, header_style="bold", pad_edge=False)
-    for index, name in enumerate(names):
-        last = index == len(names) - 1
-        drawn.add_column(
-            name,
-            justify="right" if index < numbers else "left",
-            no_wrap=True,
-            overflow="ellipsis" if last else "fold",
-        )
-    for line in lines:
-        drawn.add_row(*(Text(" ".join(value.split())) for value in line))
-    Console().print(drawn)
-
-
 def _tell(report: VerifyReport) -> None:
     click.echo(f"{report.events} events in {report.streams} streams, {report.blobs} blobs")
     if report.signatures:
@@ -271,17 +280,3 @@ def _tell(report: VerifyReport) -> None:
     )
     others = "; so are all streams but " + ", ".join(report.damaged) if report.damaged else ""
     click.echo(f"NOT INTACT: {sound}{others}")
-
-
-def _line(event: Envelope) -> tuple[str, ...]:
-    place = f"{event.stream}@{event.version}"
-    return str(event.position), _time(event.at), place, event.type, _short(event)
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _short(event: Envelope, width: int = 100) -> str:
-    text = " ".join(event.payload[: 4 * width].decode(errors="replace").split())
-    return text if len(text) <= width else text[: width - 1] + "…"

@@ -47,7 +47,7 @@ def _show_event(position: int, store: Path, lineage: str, *, as_json: bool) -> N
     from eventstore.audit.archive import opened
     from eventstore.audit.errors import NotInLedger
     from eventstore.audit.history import PREFIX, gather
-    from eventstore.commands import as_dict
+    from eventstore.printing import as_dict
 
     with opened(store) as archive:
         envelope = archive.event(position)
@@ -100,7 +100,10 @@ def diff(a: str, b: str, store: Path, lineage: str, as_json: bool) -> None:
     "--check", "checking", is_flag=True, help="Compare every state hash, compute every verdict again."
 )
 @click.option(
-    "--to", metavar="POSITION|rN", default="", help="Stop after a position, or when a round has ended."
+    "--to",
+    metavar="POSITION|rN|TIME",
+    default="",
+    help="Stop after a position, when a round has ended, or at a time (2026-11-27T13:05, UTC, or 90m: ago).",
 )
 @options
 def replay(*, checking: bool, to: str, store: Path, lineage: str, as_json: bool) -> None:
@@ -139,12 +142,21 @@ def _position(store: Path, lineage: str, to: str) -> int | None:
         return None
     if to.isdecimal():
         return int(to)
+    from eventstore.audit.history import lineage_events
     from eventstore.audit.refs import find_round, is_round
+    from eventstore.errors import Malformed
+    from eventstore.moments import moment
 
-    if not is_round(to):
-        raise click.BadParameter("want a position (57) or a round (r3)", param_hint="--to")
-    with read(store, lineage) as (_, history):
-        return find_round(history, to).marks[-1].position
+    with read(store, lineage) as (archive, history):
+        if is_round(to):
+            return find_round(history, to).marks[-1].position
+        try:
+            at = moment(to)
+        except Malformed:
+            wanted = "want a position (57), a round (r3) or a time (2026-11-27T13:05, 90m)"
+            raise click.BadParameter(wanted, param_hint="--to") from None
+        before = [event.position for event in lineage_events(archive, lineage) if event.at <= at]
+    return before[-1] if before else 0
 
 
 def _check(store: Path, *, as_json: bool) -> None:

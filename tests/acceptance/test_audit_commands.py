@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import xml.etree.ElementTree as ET
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -468,3 +469,15 @@ def test_a_fork_shares_the_past_and_stands_in_the_tree(store: Path, tmp_path: Pa
 def _count(store: Path, table: str) -> int:
     with closing(sqlite3.connect(store / "ledger.db")) as connection:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def test_a_state_is_replayed_as_it_was_at_a_time(store: Path) -> None:
+    past = facts(store, "replay", "--to", "20")
+    log = ["log", "--json", "--limit", "1000", "--stream", "lineage/main", "--store", str(store)]
+    events = [json.loads(line) for line in CliRunner().invoke(ratchet, log).stdout.splitlines()]
+    assert facts(store, "replay", "--to", "2000-01-01")["version"] == 0
+    assert facts(store, "replay", "--to", "2199-01-01") == facts(store, "replay")
+    at = next(event["at"] for event in events if event["position"] == past["position"])
+    told = facts(store, "replay", "--to", datetime.fromtimestamp(at, UTC).isoformat())
+    same = [event["position"] for event in events if event["at"] <= at]
+    assert told["position"] == same[-1]

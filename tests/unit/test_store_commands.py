@@ -1,10 +1,16 @@
+import asyncio
 import json
+import signal
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from contracts.envelope import NewEvent, blob_hash
+from contracts.ledger import ANY
 from eventstore.commands import cli
 from eventstore.database import FILE
 from eventstore.projections import FILE as INDEX
@@ -134,3 +140,51 @@ async def test_an_index_of_another_ledger_is_made_anew(folder: Path, tmp_path: P
     async with SqliteStore.open(tmp_path / "other", create=True) as store:
         await store.append("a", 0, [NewEvent(event_id="1", type="New", payload=b'{"note": "fox"}')])
         assert [(hit.position, hit.stream) for hit in search(tmp_path / "other", "fox")] == [(1, "a")]
+
+
+def found(folder: Path, *words: str) -> list[object]:
+    return [row["position"] for row in rows(call(folder, "log", "--json", *words))]
+
+
+async def test_the_log_is_filtered_by_who_when_and_what_it_is_about(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    events = (
+        ("planner:a", b'{"campaign": "c1", "round": 1}'),
+        ("evaluator:b", b'{"campaign": "c1", "round": 1, "verdict": {"decision": "keep"}}'),
+        ("evaluator:b", b'{"campaign": "c2", "round": 1, "verdict": {"decision": "revert"}}'),
+        ("planner:a", b"\xff no JSON"),
+        ("operator:o", b'{"campaign": "c2", "round": 12}'),
+    )
+    async with SqliteStore.open(folder, create=True) as store:
+        for number, (actor, payload) in enumerate(events):
+            new = NewEvent(event_id=f"{number}", type="Odd", payload=payload, actor=actor)
+            await store.append("a", number, [new])
+    assert found(folder, "--actor", "planner") == [1, 4]
+    assert found(folder, "--round", "1") == [1, 2, 3]
+    assert found(folder, "--round", "1", "--campaign", "c1") == [1, 2]
+    assert found(folder, "--verdict", "revert") == [3]
+    assert found(folder, "--since", "1h") == [1, 2, 3, 4, 5]
+    assert found(folder, "--since", "2000-01-01", "--until", "1d") == []
+    with closing(sqlite3.connect(folder / FILE)) as connection:
+        connection.execute("UPDATE events SET at = 1000000000 + position")
+        connection.commit()
+    assert found(folder, "--since", "2001-09-09T01:46:43", "--until", "2001-09-09T03:46:44+02:00") == [3, 4]
+    wrong = call(folder, "log", "--since", "soon")
+    assert (wrong.exit_code, "want 2026-11-27" in wrong.output) == (2, True)
+
+
+async def test_the_log_is_followed_until_it_is_interrupted(folder: Path) -> None:
+    command = ("-P", "-m", "eventstore", "log", "-f", "--json", "--type", "Odd", "--store", str(folder))
+    process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+
+    async def position() -> object:
+        return json.loads(await asyncio.wait_for(process.stdout.readline(), 30))["position"]  # type: ignore[union-attr]
+
+    assert [await position() for _ in range(3)] == [2, 4, 6]
+    async with SqliteStore.open(folder) as store:
+        for name in ("Even", "Odd"):
+            await store.append("new", ANY, [NewEvent(event_id=name, type=name, payload=b"{}")])
+    assert await position() == 8
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 30) == 130
