@@ -478,6 +478,7 @@ def test_a_state_is_replayed_as_it_was_at_a_time(store: Path) -> None:
     assert facts(store, "replay", "--to", "2000-01-01")["version"] == 0
     assert facts(store, "replay", "--to", "2199-01-01") == facts(store, "replay")
     at = next(event["at"] for event in events if event["position"] == past["position"])
-    told = facts(store, "replay", "--to", datetime.fromtimestamp(at, UTC).isoformat())
-    same = [event["position"] for event in events if event["at"] <= at]
+    moment = datetime.fromtimestamp(at, UTC)  # to the microsecond
+    told = facts(store, "replay", "--to", moment.isoformat())
+    same = [event["position"] for event in events if event["at"] <= moment.timestamp()]
     assert told["position"] == same[-1]
