@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -33,6 +33,9 @@ from eventstore.printing import as_dict, listed, table
 from eventstore.signing import read_key
 from eventstore.verify import VerifyReport
 from eventstore.verify import verify as verify_store
+
+if TYPE_CHECKING:
+    from eventstore.audit.replay import CheckReport
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,8 +126,14 @@ def serve(store: Path, url: str) -> None:
     default="",
     help="Compare with a checkpoint that was noted earlier: history up to there must be the same.",
 )
-def verify(*, store: Path, key: str, checkpoint: str, as_json: bool) -> None:
-    """Check every hash, chain, blob and signed checkpoint; say what is sound when something is not."""
+@click.option(
+    "--bytes", "only_bytes", is_flag=True, help="Do not compute verdicts again: quicker on large ledgers."
+)
+def verify(*, store: Path, key: str, checkpoint: str, only_bytes: bool, as_json: bool) -> None:
+    """Check every hash, chain, blob and signed checkpoint, and that every verdict follows from its scores.
+
+    Says what is sound when something is not. States are the matter of `replay --check`.
+    """
     position, colon, expected = checkpoint.partition(":")
     if checkpoint and not (colon and position.isdigit() and int(position) > 0 and expected):
         raise click.BadParameter("want POSITION:HASH, as `verify` printed it", param_hint="--checkpoint")
@@ -133,13 +142,31 @@ def verify(*, store: Path, key: str, checkpoint: str, as_json: bool) -> None:
         expect=(int(position), expected) if checkpoint else None,
         key=read_key(key) if key else "",
     )
+    decided = None
+    if report.ok and not only_bytes:
+        from eventstore.audit.replay import check
+
+        decided = check(store)
     if as_json:
         facts = msgspec.to_builtins(report) | {"ok": report.ok, "first_bad": report.first_bad}
+        if decided is not None:
+            wrong = msgspec.to_builtins(decided.decisions)
+            facts |= {"verdicts": decided.verdicts, "misfits": wrong, "ok": not wrong}
         click.echo(json.dumps(facts))
     else:
-        _tell(report)
-    if not report.ok:
+        _tell(report, decided)
+    if not report.ok or (decided is not None and decided.decisions):
         raise SystemExit(BROKEN)
+
+
+def _tell_decisions(report: "CheckReport") -> None:
+    if report.verdicts and not report.decisions:
+        click.echo(f"{report.verdicts} verdicts computed again: all follow from their scores")
+    for misfit in report.decisions:
+        place = f"position {misfit.position}: {misfit.stream}@{misfit.version} {misfit.type}"
+        click.echo(f"  {place}: {misfit.reason}")
+    if report.decisions:
+        click.echo("DECISIONS DO NOT FOLLOW: the bytes are intact, but the rule does not give what is stored")
 
 
 @cli.command()
@@ -258,13 +285,15 @@ def blob(store: Path, hash: str) -> None:  # noqa: A002 (the argument's name in 
     sys.stdout.buffer.flush()
 
 
-def _tell(report: VerifyReport) -> None:
+def _tell(report: VerifyReport, decided: "CheckReport | None") -> None:
     click.echo(f"{report.events} events in {report.streams} streams, {report.blobs} blobs")
     if report.signatures:
         hold = "checkpoint holds," if report.signatures == 1 else "checkpoints hold, the last"
         click.echo(
             f"{report.signatures} signed {hold} up to position {report.signed}; key {', '.join(report.keys)}"
         )
+    if decided is not None:
+        _tell_decisions(decided)
     if report.ok:
         click.echo(f"intact; checkpoint {report.position}:{report.checkpoint}")
         return

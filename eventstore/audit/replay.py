@@ -51,6 +51,11 @@ class CheckReport(Record):
         return not self.misfits
 
     @property
+    def decisions(self) -> tuple[Misfit, ...]:
+        """Verdicts, and what was made of them, that do not follow."""
+        return tuple(misfit for misfit in self.misfits if misfit.about == "decision")
+
+    @property
     def states_only(self) -> bool:
         """Whether chains, verdicts and decisions fit, and only states come out otherwise than they were recorded.
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agents.cli import main as ratchet
-from contracts.envelope import NewEvent, blob_hash, tree_bytes
+from contracts.envelope import GENESIS, NewEvent, blob_hash, seal, tree_bytes
 from contracts.ledger import ANY
 from eventstore.audit.archive import opened
 from eventstore.audit.commands import COMMANDS
@@ -24,6 +24,7 @@ from eventstore.audit.facts import build
 from eventstore.audit.history import gather, lineage_events
 from eventstore.audit.page import html
 from eventstore.audit.testing import SEED_FILES, synthetic_campaign
+from eventstore.rows import COLUMNS, envelope
 from eventstore.sqlite import SqliteStore
 
 ROUNDS = 7
@@ -482,3 +483,51 @@ def test_a_state_is_replayed_as_it_was_at_a_time(store: Path) -> None:
     told = facts(store, "replay", "--to", moment.isoformat())
     same = [event["position"] for event in events if event["at"] <= moment.timestamp()]
     assert told["position"] == same[-1]
+
+
+def test_verify_computes_every_verdict_again(store: Path, tmp_path: Path) -> None:
+    def verify(folder: Path, *more: str) -> Result:
+        return CliRunner().invoke(ratchet, ["verify", "--store", str(folder), *more])
+
+    fine = verify(store)
+    assert fine.exit_code == 0
+    assert "computed again: all follow from their scores" in fine.output
+    assert json.loads(verify(store, "--json").stdout)["misfits"] == []
+    shutil.copytree(store, tmp_path / "forged")
+    with closing(sqlite3.connect(tmp_path / "forged" / "ledger.db", isolation_level=None)) as connection:
+        position = _forge_a_verdict(connection)
+    forged = verify(tmp_path / "forged")
+    assert forged.exit_code == 4
+    assert "intact; checkpoint" in forged.output  # whoever has the file can make all hashes anew
+    assert f"position {position}: lineage/main@" in forged.output
+    assert "the scores give" in forged.output
+    assert json.loads(verify(tmp_path / "forged", "--json").stdout)["misfits"][0]["position"] == position
+    assert verify(tmp_path / "forged", "--bytes").exit_code == 0
+
+
+def _forge_a_verdict(connection: sqlite3.Connection) -> int:
+    """A better effect for the first confirmation, and every hash of the chain made anew."""
+    heads: dict[str, bytes] = {}
+    forged = 0
+    for row in connection.execute(f"SELECT {COLUMNS} FROM events ORDER BY position").fetchall():
+        old = envelope(row)
+        payload = old.payload
+        if old.type == "ChangeConfirmed" and not forged:
+            told = json.loads(payload)
+            told["verdict"]["effect"] += 0.1
+            payload, forged = json.dumps(told).encode(), old.position
+        new = NewEvent(
+            event_id=old.event_id, type=old.type, payload=payload, schema=old.schema, actor=old.actor,
+            causation=old.causation, correlation=old.correlation, traceparent=old.traceparent,
+        )  # fmt: skip
+        made = seal(
+            new, stream=old.stream, version=old.version, position=old.position, at=old.at,
+            prev=heads.get(old.stream, GENESIS),
+        )  # fmt: skip
+        heads[old.stream] = made.hash
+        values = (made.payload, made.prev_hash, made.hash, made.position)
+        connection.execute(
+            "UPDATE events SET payload = ?, prev_hash = ?, hash = ? WHERE position = ?", values
+        )
+    connection.executemany("UPDATE streams SET hash = ? WHERE stream = ?", [(h, s) for s, h in heads.items()])
+    return forged
