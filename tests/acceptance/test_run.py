@@ -311,7 +311,7 @@ def test_a_task_submitted_to_a_running_campaign_is_solved(place: Place, task: Pa
 
 def test_a_head_is_reverted_and_the_ledger_still_fits(place: Place, tmp_path: Path) -> None:
     store = place.copy(tmp_path)
-    anyio.run(other_head, store)
+    anyio.run(set_head, store, {"memory/note.md": b"Read the failing test first.\n"})
     done = ratchet("revert", "v0", "--reason", "it was better before", "--store", store)
     assert done.returncode == 0, done.stderr
     history = History(store)
@@ -328,16 +328,59 @@ def test_a_head_is_reverted_and_the_ledger_still_fits(place: Place, tmp_path: Pa
     assert "is the head already" in again.stderr
 
 
-async def other_head(store: Path) -> None:
-    """Set the head to a harness with one file more."""
+async def set_head(store: Path, files: dict[str, bytes]) -> None:
+    """Set the head to the seed harness with other files."""
     history = History(store)
     history.look()
     async with SqliteStore.open(store) as opened:
         seed = await trees.get_tree(opened, history.state.seed_tree)
-        tree = await trees.put_tree(opened, {**seed, "memory/note.md": b"Read the failing test first.\n"})
-        reset = e.HeadReset(tree=tree, reason="a note was added")
-        new = e.encode(reset, duty="test/reset", index=0, actor="test", correlation="test")
+        tree = await trees.put_tree(opened, {**seed, **files})
+        reset = e.HeadReset(tree=tree, reason="a test")
+        new = e.encode(reset, duty=f"test/{tree}", index=0, actor="test", correlation="test")
         await opened.append(STREAM, history.state.version, [new])
+
+
+def test_the_version_in_which_a_task_began_to_fail_is_found(place: Place, tmp_path: Path) -> None:
+    store = place.copy(tmp_path)
+    came = len(parsed(ratchet("versions", "--store", store, "--json").stdout))
+    history = History(store)
+    history.look()
+    assert history.state.campaign is not None
+    name = history.state.campaign.suite.practice[0].id
+    agent = (ROOT / "harness" / "agent.py").read_bytes()
+    for note in ("one", "two"):
+        anyio.run(set_head, store, {"memory/note.md": note.encode()})
+    for note in ("three", "four", "five"):
+        broken = b"raise SystemExit(0)\n" + agent
+        anyio.run(set_head, store, {"memory/note.md": note.encode(), "agent.py": broken})
+    before = sqlite_rows(store)
+    done = ratchet("bisect", "--task", name, "--seeds", "4", "--store", store, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["first"] == f"v{came + 2}"
+    means = {look["version"]["number"]: look["mean"] for look in found["looked"]}
+    assert len(means) < came + 5
+    assert all((mean >= 0.5) == (number < came + 2) for number, mean in means.items())
+    assert found["looked"][0]["recorded"] > 0
+    told = ratchet("bisect", "--task", name, "--seeds", "4", "--store", store)
+    assert f"{name} began to fail in v{came + 2} (reset)" in told.stdout
+    alike = ratchet("bisect", "--task", name, "--seeds", "1", "--to", f"v{came}", "--store", store)
+    assert alike.returncode == 1
+    assert "both ends pass" in alike.stdout
+    unknown = ratchet("bisect", "--task", "nothing", "--store", store)
+    assert unknown.returncode == 2
+    assert "task nothing" in unknown.stderr
+    assert "add" in unknown.stderr
+    turned = ratchet("bisect", "--task", name, "--from", "head", "--to", "v0", "--store", store)
+    assert turned.returncode == 2
+    assert "does not come before" in turned.stderr
+    assert sqlite_rows(store) == before
+
+
+def sqlite_rows(store: Path) -> int:
+    """How many events a store holds."""
+    with closing(sqlite3.connect(store / "ledger.db")) as connection:
+        return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
 
 
 def test_the_wheel_holds_what_an_installed_ratchet_needs(tmp_path: Path) -> None:
