@@ -40,16 +40,17 @@ def main() -> None:
     show_default=True,
     help="Port on 127.0.0.1; 0 takes the one of last time, or a free one.",
 )
+@click.option("--durable", is_flag=True, help="Sync every message to the disk before it is acknowledged.")
 @click.option("--show-url", is_flag=True, help="Print the address with its secret.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
-def serve(store: Path, port: int, show_url: bool, as_json: bool) -> None:
+def serve(store: Path, port: int, durable: bool, show_url: bool, as_json: bool) -> None:
     """Run until interrupted. Exit codes: 0 ended, 2 wrong usage, 3 the server cannot run."""
     try:
         logs.configure("bus")
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     try:
-        anyio.run(_serve, store, port, show_url, as_json)
+        anyio.run(_serve, Server(store, port=port, durable=durable), show_url, as_json)
     except (ServerFailed, OSError) as error:
         if as_json:
             click.echo(json.dumps({"error": {"kind": type(error).__name__, "message": str(error)}}))
@@ -58,8 +59,7 @@ def serve(store: Path, port: int, show_url: bool, as_json: bool) -> None:
         sys.exit(_UNAVAILABLE)
 
 
-async def _serve(store: Path, port: int, show_url: bool, as_json: bool) -> None:
-    server = Server(store, port=port)
+async def _serve(server: Server, show_url: bool, as_json: bool) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         await server.start()
         try:

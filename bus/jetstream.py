@@ -1,12 +1,22 @@
-"""Most of what we do with JetStream: store a message, and read the last one of a subject."""
+"""Most of what we do with JetStream: store a message or several as one, read the last of a subject, or on from one."""
 
-from collections.abc import Mapping
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from nats.aio.msg import Msg
 
 from bus.connection import Bus
-from bus.errors import BusUnavailable, MalformedMessage, StreamFailed, WrongSequence
+from bus.errors import (
+    BusUnavailable,
+    MalformedMessage,
+    NoResponder,
+    RequestTimeout,
+    StreamFailed,
+    WrongSequence,
+)
 from contracts.record import Record
 
 _NOT_READY = 503
@@ -77,7 +87,10 @@ async def store(
         facts["Nats-Msg-Id"] = message_id
     if expected is not None:
         facts["Nats-Expected-Last-Subject-Sequence"] = str(expected)
-    reply = await bus.call(subject, data, headers=facts, timeout=timeout)
+    return _stored(bus, subject, await bus.call(subject, data, headers=facts, timeout=timeout))
+
+
+def _stored(bus: Bus, subject: str, reply: Msg) -> Stored:
     try:
         answer = msgspec.json.decode(reply.data, type=_Answer)
     except msgspec.MsgspecError:
@@ -87,6 +100,74 @@ async def store(
         _raise_if_away(bus, answer.error)
         raise kind(subject, answer.error.err_code, answer.error.description)
     return Stored(stream=answer.stream, seq=answer.seq, duplicate=answer.duplicate)
+
+
+async def store_whole(
+    bus: Bus, subject: str, parts: Sequence[bytes], *, after: int, timeout: float = 10.0
+) -> Stored:
+    """Store messages one behind the other, all or none, if the stream ends at sequence `after`.
+
+    Raises:
+        WrongSequence: the stream ends elsewhere; nothing was stored.
+        StreamFailed, NoResponder, TooLarge: nothing was stored.
+        RequestTimeout, BusUnavailable: the outcome is unknown; look at the end of the stream.
+    """
+    headers = {"Nats-Expected-Last-Sequence": str(after)}
+    if len(parts) == 1:
+        return _stored(bus, subject, await bus.call(subject, parts[0], headers=headers, timeout=timeout))
+    batch = {"Nats-Batch-Id": secrets.token_hex(16)}
+    for number, part in enumerate(parts, 1):
+        facts = {**batch, "Nats-Batch-Sequence": str(number)} | (headers if number == 1 else {})
+        if number == len(parts):
+            facts["Nats-Batch-Commit"] = "1"
+            return _stored(bus, subject, await bus.call(subject, part, headers=facts, timeout=timeout))
+        if number == 1:  # the answer is empty when the batch was begun
+            begun = await bus.call(subject, part, headers=facts, timeout=timeout)
+            if begun.data:
+                _stored(bus, subject, begun)
+        else:
+            await bus.publish(subject, part, headers=facts)
+    raise ValueError("no parts")
+
+
+async def read_on(
+    bus: Bus, stream: str, after: int, *, messages: int = 1000, max_bytes: int = 4 << 20, timeout: float = 5.0
+) -> list[LastMessage]:
+    """Messages behind a sequence, in order, as far as the server that answers has them; at least one if it has any.
+
+    Raises:
+        NoResponder: there is no such stream.
+        RequestTimeout, BusUnavailable, StreamFailed.
+    """
+    found: list[LastMessage] = []
+    end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def take(message: Msg) -> None:
+        headers = message.headers or {}
+        status = headers.get("Status")
+        if end.done():
+            return
+        if status in {"204", "404"}:
+            end.set_result(None)
+        elif status == "503":
+            end.set_exception(NoResponder(stream))
+        elif status is not None:
+            end.set_exception(StreamFailed(stream, int(status), headers.get("Description", "")))
+        else:
+            found.append(_message(message, stream))
+
+    inbox = f"_INBOX.{secrets.token_hex(11)}"
+    interest = await bus.listen(inbox, take)
+    try:
+        request = {"seq": after + 1, "batch": messages, "max_bytes": max_bytes}
+        await bus.publish(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(request), reply=inbox)
+        async with asyncio.timeout(timeout):
+            await end
+    except TimeoutError:
+        raise RequestTimeout(stream, timeout) from None
+    finally:
+        await interest.stop()
+    return found
 
 
 async def last(bus: Bus, stream: str, subject: str, *, timeout: float = 5.0) -> LastMessage | None:
@@ -103,6 +184,11 @@ async def last(bus: Bus, stream: str, subject: str, *, timeout: float = 5.0) -> 
         return None
     if status is not None:
         raise StreamFailed(subject, int(status), headers.get("Description", ""))
+    return _message(reply, subject)
+
+
+def _message(reply: Msg, subject: str) -> LastMessage:
+    headers = reply.headers or {}
     return LastMessage(
         subject=headers.get("Nats-Subject", subject),
         seq=int(headers.get("Nats-Sequence", "0")),

@@ -32,11 +32,25 @@ _log = structlog.get_logger("bus.connection")
 OnMessage = Callable[[Msg], Awaitable[None]]
 
 
+def addresses(url: str) -> list[str]:
+    """The addresses in `nats://user:secret@a,b:4223,nats://c`; what one leaves out is as in the one before."""
+    found: list[str] = []
+    scheme, login = "nats", ""
+    for text in url.split(","):
+        parts = urlsplit(text.strip() if "://" in text else f"//{text.strip()}")
+        scheme = parts.scheme or scheme
+        login = parts.netloc.rpartition("@")[0] or login
+        host = parts.netloc.rpartition("@")[2]
+        if host:
+            found.append(f"{scheme}://{f'{login}@' if login else ''}{host}")
+    return found or [url]
+
+
 def public(url: str) -> str:
-    """The address without its secret."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+    """The address, or addresses, without the secret."""
+    return ",".join(
+        f"{(at := urlsplit(each)).scheme}://{at.netloc.rpartition('@')[2]}" for each in addresses(url)
+    )
 
 
 class Interest:
@@ -75,6 +89,8 @@ class Link:
     def __init__(self, url: str, name: str) -> None:
         self.url = url
         self.name = name
+        self._known = {urlsplit(each).netloc for each in addresses(url)}
+        """What was asked for; a server that a cluster names beside may lie where nobody here can reach it."""
         self.dropped = 0
         """Messages that came faster than their handler took them, and were lost."""
         self.on_lost: list[Callable[[], None]] = []
@@ -168,7 +184,7 @@ class Link:
 
     async def _connect(self) -> None:
         options: dict[str, Any] = {  # nats-py calls seconds integers; fractions work
-            "servers": self.url,
+            "servers": addresses(self.url),
             "name": self.name,
             "max_reconnect_attempts": -1,
             "reconnect_time_wait": RECONNECT_WAIT,
@@ -203,7 +219,8 @@ class Link:
 
     def _again(self, servers: list[Server], _: dict[str, Any]) -> tuple[Server, float]:
         self._tried_at = time.monotonic()
-        return servers[0], RECONNECT_WAIT * random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
+        known = [each for each in servers if each.uri.netloc in self._known] or servers
+        return random.choice(known), RECONNECT_WAIT * random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
 
     async def _on_error(self, error: Exception) -> None:
         if isinstance(error, SlowConsumerError):

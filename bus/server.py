@@ -58,13 +58,14 @@ class Server:
     """A nats-server on a store. Start it from the main thread: it ends when that thread does.
 
     A port of 0 means the port of the last start, so that clients find it again, or a free one where that is
-    taken.
+    taken. With `durable` every message is on the disk before it is acknowledged, not minutes later.
     """
 
-    def __init__(self, store: Path, *, port: int = 0) -> None:
+    def __init__(self, store: Path, *, port: int = 0, durable: bool = False) -> None:
         self.folder = Path(store).absolute() / "bus"
         self.port = port
         self._asked = port
+        self._durable = durable
         self._process: asyncio.subprocess.Process | None = None
         self._secret = ""
 
@@ -237,7 +238,7 @@ class Server:
                 # gives up.
                 f"authorization {{ user: {USER}, password: {json.dumps(self._secret)}, timeout: 20 }}",
                 f"jetstream {{ store_dir: {json.dumps(str(self.folder / 'jetstream'))}",
-                "  max_memory_store: 256MB, max_file_store: 64GB }",
+                f"  max_memory_store: 256MB, max_file_store: 64GB{', sync_interval: always' * self._durable} }}",
                 f"log_file: {json.dumps(str(self.log_file))}",
                 "logfile_size_limit: 16MB",
                 "logfile_max_num: 2",

@@ -11,7 +11,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import APIError, BadRequestError
+from nats.js.errors import APIError
 
 from bus.connection import Bus
 from bus.errors import StreamFailed
@@ -30,10 +30,30 @@ LEASES_STREAM = f"KV_{subjects.LEASES_BUCKET}"
 LEASE_TTL = float(os.environ.get("RATCHET_LEASE_SECONDS") or 15.0)
 """Seconds after which a lease that is not renewed is free again: how long a killed agent's work waits."""
 
+REPLICAS = 3
+"""Copies of every stream on a bus of several servers: one of them may be lost."""
+
 _DAY = 86_400.0
 _NAME_IN_USE = 10058
+_ONE_SERVER = 10074
 
 _log = structlog.get_logger("bus.streams")
+
+
+COMMITS = StreamConfig(
+    name=subjects.COMMITS_STREAM,
+    subjects=[subjects.COMMITS],
+    retention=RetentionPolicy.LIMITS,
+    storage=StorageType.FILE,
+    discard=DiscardPolicy.NEW,
+    duplicate_window=1.0,
+    deny_delete=True,
+    deny_purge=True,
+    allow_direct=True,
+    allow_atomic=True,
+    republish=RePublish(src=subjects.COMMITS, dest=subjects.COMMITTED, headers_only=True),
+)
+"""The log of a replicated ledger: made on request only, and never changed but at its end."""
 
 
 def stream_configs(*, lease_ttl: float = LEASE_TTL) -> tuple[StreamConfig, ...]:
@@ -119,18 +139,36 @@ async def ensure_streams(
         BusUnavailable: the bus is away.
         StreamFailed: a stream exists that cannot be changed into what it should be.
     """
+    replicas = 0
     for config in stream_configs(lease_ttl=lease_ttl):
-        name = config.name or ""
-        if only is not None and name not in only:
-            continue
-        try:
-            await bus.guarded(bus.jetstream.add_stream(config))
-        except BadRequestError as error:
-            if error.err_code != _NAME_IN_USE:
-                raise StreamFailed(name, error.err_code or 0, error.description or "") from error
-            await _update(bus, config)
-        except APIError as error:
+        if only is None or config.name in only:
+            replicas = await ensure_stream(bus, config, replicas=replicas)
+
+
+async def ensure_stream(bus: Bus, config: StreamConfig, *, replicas: int = 0) -> int:
+    """Create or update one stream, and return how many copies it has.
+
+    Args:
+        bus: the connection.
+        config: what it should be like.
+        replicas: copies to keep; 0: as many as the bus has servers for.
+
+    Raises:
+        BusUnavailable: the bus is away.
+        StreamFailed: a stream exists that cannot be changed into what it should be.
+    """
+    copies = replicas or REPLICAS
+    wanted = config.evolve(num_replicas=copies)
+    name = config.name or ""
+    try:
+        await bus.guarded(bus.jetstream.add_stream(wanted))
+    except APIError as error:
+        if error.err_code == _ONE_SERVER and not replicas:
+            return await ensure_stream(bus, config, replicas=1)
+        if error.err_code != _NAME_IN_USE:
             raise StreamFailed(name, error.err_code or 0, error.description or "") from error
+        await _update(bus, wanted)
+    return copies
 
 
 async def _update(bus: Bus, config: StreamConfig) -> None:
@@ -138,10 +176,11 @@ async def _update(bus: Bus, config: StreamConfig) -> None:
     try:
         await bus.guarded(bus.jetstream.update_stream(config))
     except APIError as error:
-        raise StreamFailed(
-            name,
-            error.err_code or 0,
-            f"{error.description}; the stream differs and cannot be changed. It holds nothing that is not "
-            f"elsewhere: delete it with `nats stream rm {name}` and start again",
-        ) from error
+        remedy = (
+            "It holds the ledger: leave it, and use the Ratchet that made it"
+            if name == subjects.COMMITS_STREAM
+            else f"It holds nothing that is not elsewhere: delete it with `nats stream rm {name}` and start again"
+        )
+        reason = f"{error.description}; the stream differs and cannot be changed. {remedy}"
+        raise StreamFailed(name, error.err_code or 0, reason) from error
     _log.info("stream updated", stream=name)

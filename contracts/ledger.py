@@ -174,3 +174,22 @@ class BlobStore(Protocol):
     async def has(self, hashes: Sequence[str]) -> frozenset[str]:
         """Which of these the store holds."""
         ...
+
+
+class PackedBlob(Record):
+    """A blob as a store keeps it."""
+
+    hash: str
+    length: int
+    codec: str
+    data: bytes
+
+
+class Commit(Record):
+    """One transaction of a replicated ledger, as its log keeps it (msgpack)."""
+
+    base: int
+    """The ledger's last position before it."""
+    events: tuple[Envelope, ...] = ()
+    """With the positions `base + 1` and on."""
+    blobs: tuple[PackedBlob, ...] = ()

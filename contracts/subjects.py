@@ -7,6 +7,12 @@ LEDGER_EVENTS = "events"
 LEDGER_API = "ledger"
 """Requests to the ledger service: `ledger.<tag of the request>`."""
 
+COMMITS_STREAM = "COMMITS"
+"""JetStream stream that is the log of a replicated ledger: one message, or an atomic batch, per transaction."""
+COMMITS = "commits"
+COMMITTED = "committed"
+"""Headers of what `commits` took, published again by the server once they are stored: what wakes a replica."""
+
 JOBS_STREAM = "JOBS"
 """Work queue: `jobs.<kind>`."""
 RESULTS_STREAM = "RESULTS"

@@ -24,7 +24,7 @@ async def _sign(folder: Path) -> Signed:
         store = await asyncio.to_thread(SqliteStore.open, folder)
     except StoreLocked:
         from eventstore.client import sign_at
-        from eventstore.service import bus_url
+        from eventstore.serving import bus_url
 
         return await sign_at(bus_url(folder))
     async with store:

@@ -104,11 +104,23 @@ def cli() -> None:
 @click.option(
     "--bus", "url", default="", help="Address of the bus [default: RATCHET_BUS, or the store's own]."
 )
-def serve(store: Path, url: str) -> None:
-    """Serve the ledger over the bus until SIGINT or SIGTERM."""
-    from eventstore.service import run
+@click.option(
+    "--ledger",
+    type=click.Choice(["file", "jetstream"]),
+    default="file",
+    envvar="RATCHET_LEDGER",
+    show_default=True,
+    show_envvar=True,
+    help="Where the ledger lives: in the store's file, or in a log on the bus, of which the file is a replica.",
+)
+def serve(store: Path, url: str, ledger: str) -> None:
+    """Serve the ledger over the bus until SIGINT or SIGTERM.
 
-    run(store, url)
+    A ledger in JetStream may be served from several machines: one of them writes, and when it goes another does.
+    """
+    from eventstore.serving import run
+
+    run(store, url, replicated=ledger == "jetstream")
 
 
 @cli.command()

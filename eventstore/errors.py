@@ -8,7 +8,8 @@ LedgerError
 │   └── BadKey          a file or text that is no key
 ├── BlobMissing         no blob of that hash
 ├── Tampered            stored bytes do not fit their hash
-├── LedgerUnavailable   the service does not answer
+├── Behind              others have appended to the log in the meantime
+├── LedgerUnavailable   the service, or the log behind it, does not answer
 ├── BusTaken            the service of another ledger answers on the bus
 ├── LedgerFault         the service or the file failed for a reason of its own
 └── StoreError          the store's file cannot be used as asked
@@ -19,6 +20,8 @@ LedgerError
     ├── StoreReadOnly   it may not be written
     ├── StoreFull       no room left
     ├── StoreLocked     another service serves it
+    ├── IsReplica       it belongs to a log on a bus
+    ├── LogDiverged     it and the log contradict each other
     └── StoreClosed     this store was closed
 """
 
@@ -178,14 +181,45 @@ class StoreLocked(StoreError):
         self.pid = pid
 
 
-class BusTaken(LedgerError):
-    """Raised when the service of another ledger answers on the bus: requests would go to either of them."""
+class Behind(LedgerError):
+    """Raised when a log does not end where a replica thinks it does; the replica reads on and decides again."""
 
-    def __init__(self) -> None:
+    def __init__(self, sequence: int) -> None:
+        super().__init__(f"the log has gone on since sequence {sequence}")
+        self.sequence = sequence
+
+
+class BusTaken(LedgerError):
+    """Raised when another ledger has the bus: requests would go to either of them."""
+
+    def __init__(self, reason: str = "") -> None:
         super().__init__(
-            "a ledger service answers on this bus already; one bus carries one ledger: stop that service, or start "
-            "this one on a bus of its own"
+            reason
+            or "a ledger service answers on this bus already; one bus carries one ledger: stop that service, or "
+            "start this one on a bus of its own"
         )
+
+
+class IsReplica(StoreError):
+    """Raised when a replica is to be written without its log."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a replica of a ledger on a bus, and is written through its log only: use --ledger "
+            "jetstream, or make a ledger of its own with `ratchet export` and `ratchet import`"
+        )
+        self.path = path
+
+
+class LogDiverged(StoreError):
+    """Raised when a replica and its log hold what cannot be the same ledger."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the file and the log on the bus are not the same ledger: {reason}. Keep this file (`ratchet "
+            "export`), and start in an empty folder to get the log's, or on an empty bus to go on with this one"
+        )
+        self.reason = reason
 
 
 class StoreClosed(StoreError):

@@ -24,6 +24,26 @@ def envelope(row: Sequence[object]) -> Envelope:
 _FIELDS = tuple(COLUMNS.split(", "))
 
 
+def values(event: Envelope) -> tuple[object, ...]:
+    """The row of an envelope, in the order of `COLUMNS`."""
+    return (
+        event.event_id,
+        event.stream,
+        event.version,
+        event.position,
+        event.type,
+        event.schema,
+        event.at,
+        event.actor,
+        event.causation,
+        event.correlation,
+        event.traceparent,
+        event.prev_hash,
+        event.hash,
+        event.payload,
+    )
+
+
 def page(connection: sqlite3.Connection, stream: str | None, after: int, limit: int, max_bytes: int) -> Page:
     """Events of a stream (None: of the ledger) beyond `after`; at least one if there is one."""
     if stream is not None:

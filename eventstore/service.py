@@ -1,25 +1,25 @@
-"""The ledger service: the only writer of a store, answering requests over the bus."""
+"""The ledger service: the only writer of a store, answering requests over the bus.
+
+On a replicated ledger there may be several, one a machine: all answer what is read, and the one that holds the lease
+writes, publishes and signs. When it goes another takes over.
+"""
 
 import asyncio
-import os
-import signal
 from bisect import bisect
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import accumulate
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 import structlog
 
-from bus import logs, service
-from bus.connection import Bus, connect
+from bus import service
+from bus.connection import Bus
 from bus.dead import dead_letter
-from bus.errors import BusError, BusUnavailable, NoResponder, RequestTimeout
+from bus.errors import BusError
 from bus.link import Interest
-from bus.server import read_url
 from contracts.ledger import (
     CHUNK,
     Append,
@@ -39,7 +39,7 @@ from contracts.ledger import (
 from contracts.record import Record
 from contracts.subjects import LEDGER_API
 from eventstore.cache import ByteCache
-from eventstore.errors import BusTaken, LedgerError, LedgerUnavailable, Malformed
+from eventstore.errors import LedgerError, LedgerUnavailable, Malformed
 from eventstore.limits import PAGE_BYTES, PAGE_EVENTS
 from eventstore.refusals import to_refusal
 from eventstore.relay import Relay
@@ -62,41 +62,69 @@ _log = structlog.get_logger("eventstore.service")
 class LedgerService:
     """Answers the requests of `contracts.ledger` from a store."""
 
-    def __init__(self, store: SqliteStore, bus: Bus, signer: Signer) -> None:
+    def __init__(self, store: SqliteStore, bus: Bus, signer: Signer, *, relay: Relay | None = None) -> None:
         self._store = store
         self._signer = signer
         self._bus = bus
+        self._relay = relay or Relay(store, bus)
+        self.leading = asyncio.Event()
+        """Set while this service writes."""
         self._uploads = Uploads()
         self._recent = ByteCache(64 * 1024 * 1024)
-        self._interests: list[Interest] = []
+        self._reading: list[Interest] = []
         self._working = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def start(self) -> None:
-        """Begin to answer; when it returns, requests find this service."""
-        await self._answer(Append, self._append)
-        await self._answer(Read, self._read)
-        await self._answer(Streams, self._streams)
-        await self._answer(BlobPut, self._blob_put)
-        await self._answer(BlobGet, self._blob_get)
-        await self._answer(BlobHas, self._blob_has)
-        await self._answer(Sign, self._sign)
+        """Begin to answer what is read; when it returns, requests find this service."""
+        self._reading = [
+            await self._answer(Read, self._read),
+            await self._answer(Streams, self._streams),
+            await self._answer(BlobGet, self._blob_get),
+            await self._answer(BlobHas, self._blob_has),
+        ]
         with suppress(BusError):  # away again: the subscriptions follow the reconnection
             await self._bus.flush()
 
+    async def lead(self) -> None:
+        """Begin to write, publish and sign; until cancelled."""
+        writing = [
+            await self._answer(Append, self._append),
+            await self._answer(BlobPut, self._blob_put),
+            await self._answer(Sign, self._sign),
+        ]
+        with suppress(BusError):
+            await self._bus.flush()
+        self.leading.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._relay.run())
+                group.create_task(self._signing())
+        finally:
+            self.leading.clear()
+            for interest in writing:
+                await interest.stop()
+
     async def stop(self) -> None:
         """Take no further requests, and finish those in work."""
-        for interest in self._interests:
+        for interest in self._reading:
             await interest.stop()
-        self._interests.clear()
         try:
             async with asyncio.timeout(DRAIN):
                 await self._idle.wait()
         except TimeoutError:
             _log.warning("requests were left unanswered; their senders will ask again", count=self._working)
 
-    async def _answer(self, kind: type[R], serve: Callable[[R], Awaitable[LedgerReply]]) -> None:
+    async def _signing(self) -> None:
+        while True:
+            try:
+                await self._signer.run()
+            except LedgerUnavailable as error:  # a replica's log is away
+                _log.warning("not signed for now", reason=str(error))
+                await asyncio.sleep(1.0)
+
+    async def _answer(self, kind: type[R], serve: Callable[[R], Awaitable[LedgerReply]]) -> Interest:
         subject = subject_of(kind)
         decoder = msgspec.msgpack.Decoder(kind)
 
@@ -110,9 +138,7 @@ class LedgerService:
                 if not self._working:
                     self._idle.set()
 
-        self._interests.append(
-            await service.respond(self._bus, subject, handle, queue=QUEUE, concurrency=CONCURRENCY)
-        )
+        return await service.respond(self._bus, subject, handle, queue=QUEUE, concurrency=CONCURRENCY)
 
     async def _reply(
         self,
@@ -186,78 +212,3 @@ class LedgerService:
 def subject_of(kind: type[Record]) -> str:
     """The subject to which requests of a kind go."""
     return f"{LEDGER_API}.{kind.__struct_config__.tag}"
-
-
-def bus_url(folder: Path, given: str = "") -> str:
-    """The bus's address: as given, from `RATCHET_BUS`, or of the bus that runs on the store.
-
-    Raises:
-        LedgerUnavailable: there is none.
-    """
-    url = given or os.environ.get("RATCHET_BUS", "") or read_url(folder)
-    if not url:
-        raise LedgerUnavailable(f"no bus runs on {folder}, and neither --bus nor RATCHET_BUS names one")
-    return url
-
-
-async def serve(
-    folder: Path, url: str, *, ready: Callable[[], None] = lambda: None, end: asyncio.Event | None = None
-) -> None:
-    """Serve a store, made where there is none, until SIGINT or SIGTERM (or `end`).
-
-    Raises:
-        StoreLocked, NotAStore, StoreTooNew, StoreReadOnly, StoreFull: the store cannot be served.
-        LedgerUnavailable: the bus does not answer.
-        BusTaken: the service of another ledger answers on the bus.
-    """
-    end = end or asyncio.Event()
-    async with AsyncExitStack() as stack:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, end.set)
-            stack.callback(loop.remove_signal_handler, number)
-        store = await asyncio.to_thread(SqliteStore.open, folder, create=True)
-        stack.push_async_callback(store.aclose)
-        try:
-            bus = await connect(url, name="ledger")
-        except BusUnavailable as error:
-            raise LedgerUnavailable(str(error)) from error
-        stack.push_async_callback(bus.close)
-        await _alone(bus)
-        relay = Relay(store, bus)
-        relaying = asyncio.create_task(relay.run())
-        stack.push_async_callback(_cancelled, relaying)
-        signer = await asyncio.to_thread(Signer, store)
-        signing = asyncio.create_task(signer.run())
-        stack.push_async_callback(_cancelled, signing)
-        ledger = LedgerService(store, bus, signer)
-        stack.push_async_callback(ledger.stop)
-        await ledger.start()
-        _log.info("ledger open", store=str(folder), position=store.position)
-        ready()
-        ending = asyncio.create_task(end.wait())
-        stack.push_async_callback(_cancelled, ending)
-        done, _ = await asyncio.wait({ending, relaying, signing}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {ending}:
-            task.result()
-        _log.info("ledger closing", position=store.position)
-
-
-def run(folder: Path, url: str = "") -> None:
-    """`serve` as a process of its own."""
-    logs.configure("ledger")
-    asyncio.run(serve(folder, bus_url(folder, url)))
-
-
-async def _alone(bus: Bus) -> None:
-    """Make sure that no other ledger answers here: whoever holds our own store's lock is us, so it is another's."""
-    try:
-        await bus.request(f"{LEDGER_API}.streams", msgspec.msgpack.encode(Streams()), timeout=1.0)
-    except (NoResponder, RequestTimeout):
-        return  # nobody, or somebody who died in this moment
-    raise BusTaken
-
-
-async def _cancelled(task: "asyncio.Task[object]") -> None:
-    task.cancel()
-    await asyncio.wait({task})

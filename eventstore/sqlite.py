@@ -15,6 +15,7 @@ from eventstore.database import FILE, open_reader, translate
 from eventstore.errors import StoreClosed, StoreReadOnly
 from eventstore.limits import check_append, check_blob
 from eventstore.lock import WriterLock
+from eventstore.replica import Log
 from eventstore.watch import Watch
 from eventstore.writer import AppendJob, BlobJob, Job, Writer
 
@@ -33,8 +34,8 @@ class SqliteStore:
     Open it with `open` (the one writer) or `read_only` (an auditor, beside a service or not); then close it.
     """
 
-    def __init__(self, folder: Path, *, write: bool, create: bool = False) -> None:
-        """Open a store; `open` and `read_only` say it more plainly."""
+    def __init__(self, folder: Path, *, write: bool, create: bool = False, log: Log | None = None) -> None:
+        """Open a store; `open` and `read_only` say it more plainly. With a `log` it is a replica of that."""
         self.folder = folder
         self._closed = False
         self._watch = Watch()
@@ -48,7 +49,7 @@ class SqliteStore:
             if folder.is_dir():
                 self._lock = WriterLock(folder)
             try:
-                self._writer = Writer(folder, create=create, committed=self._watch.advance)
+                self._writer = Writer(folder, create=create, committed=self._watch.advance, log=log)
             except BaseException:
                 if self._lock is not None:
                     self._lock.release()
@@ -64,6 +65,7 @@ class SqliteStore:
         Raises:
             StoreMissing: there is no ledger, and `create` is false.
             StoreLocked: someone else writes it.
+            IsReplica: it is written through the log on its bus only.
             NotAStore, StoreTooNew, StoreReadOnly, StoreFull: as their names say.
         """
         return cls(folder, write=True, create=create)
@@ -92,6 +94,11 @@ class SqliteStore:
     def position(self) -> int:
         """The last position that is known here to be durable."""
         return self._watch.position
+
+    @property
+    def sequence(self) -> int:
+        """Up to where a replica holds its log; 0 for a store of its own."""
+        return self._writer.sequence if self._writer is not None else 0
 
     def close(self) -> None:
         """Finish what was handed in, and close the file. Blocks until that is done."""

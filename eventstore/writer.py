@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import queue
+import random
 import sqlite3
 import threading
 import time
@@ -12,22 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from contracts.envelope import Envelope, NewEvent
-from contracts.ledger import Appended
+from contracts.ledger import Appended, Commit, PackedBlob
+from eventstore import rows
 from eventstore.batch import Ledger, Place
 from eventstore.database import open_writer, translate
-from eventstore.errors import Conflict, LedgerError, LedgerFault, Malformed, StoreClosed
-from eventstore.rows import COLUMNS
+from eventstore.errors import (
+    Behind,
+    Conflict,
+    IsReplica,
+    LedgerError,
+    LedgerFault,
+    LedgerUnavailable,
+    Malformed,
+    StoreClosed,
+)
+from eventstore.replica import BLOB, HEAD, INSERT, Log, Replica, is_replica
 
 BATCH_JOBS = 2048
 """Most appends and blobs in one transaction."""
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes after which a transaction takes no further job, so that a flood of blobs does not hold up events."""
 
-_INSERT = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608 (our own constants)
-_HEAD = (
-    "INSERT INTO streams (stream, version, hash) VALUES (?, ?, ?) "
-    "ON CONFLICT (stream) DO UPDATE SET version = excluded.version, hash = excluded.hash"
-)
 _SYNC_FAILED = {"SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"}
 
 
@@ -62,18 +68,37 @@ class BlobJob:
         return len(self.data)
 
 
-Job = AppendJob | BlobJob
-Outcome = tuple["asyncio.Future[Any]", "Appended | str | LedgerError"]
+@dataclass(eq=False)
+class SyncJob:
+    """A wish to have everything that the log holds by now."""
+
+    future: "asyncio.Future[Any]"
+    size: int = 0
+
+
+Job = AppendJob | BlobJob | SyncJob
+Outcome = tuple["asyncio.Future[Any]", "Appended | str | int | LedgerError"]
 
 
 class Writer:
     """The writing end of a store. Jobs come in from any thread; answers go back to the loop of each job."""
 
-    def __init__(self, folder: Path, *, create: bool, committed: Callable[[int], None]) -> None:
-        """Open the file for writing and start the thread; `committed` is told every new last position."""
+    def __init__(
+        self, folder: Path, *, create: bool, committed: Callable[[int], None], log: Log | None = None
+    ) -> None:
+        """Open the file for writing and start the thread; `committed` is told every new last position.
+
+        With a `log` the file is a replica: nothing is committed that the log has not taken.
+        """
         self._folder = folder
         self._committed = committed
         self._connection = open_writer(folder, create=create)
+        self._replica = Replica(log) if log is not None else None
+        try:
+            self._join()
+        except BaseException:
+            self._connection.close()
+            raise
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._position, self._at = self._end()
         self._broken: LedgerFault | None = None
@@ -82,6 +107,17 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         committed(self._position)
         self._thread.start()
+
+    def _join(self) -> None:
+        if self._replica is not None:
+            self._replica.join(self._connection)
+        elif is_replica(self._connection):
+            raise IsReplica(self._folder)
+
+    @property
+    def sequence(self) -> int:
+        """Up to where the file holds its log."""
+        return self._replica.sequence if self._replica is not None else 0
 
     def submit(self, job: Job) -> None:
         """Queue a job; its future is answered when it is durable, or refused."""
@@ -124,12 +160,32 @@ class Writer:
     def _together(self, batch: list[Job]) -> list[Outcome]:
         """Write a batch as one transaction; if that fails, every job alone: only the guilty fail."""
         try:
-            return self._transact(batch)
+            return self._transact(batch) if self._replica is None else self._agree(self._replica, batch)
         except Exception as error:
             self._recover(error)
-            if len(batch) == 1:
-                return [(batch[0].future, self._refusal(error))]
+            if len(batch) == 1 or isinstance(error, StoreClosed):
+                return [(job.future, self._refusal(error)) for job in batch]
         return [outcome for job in batch for outcome in self._together([job])]
+
+    def _agree(self, replica: Replica, batch: list[Job]) -> list[Outcome]:
+        """A transaction of the log as well: decided again while others are quicker, or the log is away."""
+        pause = 0.01
+        late = any(isinstance(job, SyncJob) for job in batch)
+        while True:
+            try:
+                if late:
+                    replica.catch_up(self._connection)
+                    self._position, self._at = self._end()
+                return self._transact(batch)
+            except Behind as error:
+                self._recover(error)
+            except LedgerUnavailable as error:
+                self._recover(error)
+                if not self._open:
+                    raise StoreClosed from error
+                time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (so that services do not keep pace)
+                pause = min(pause * 2, 1.0)
+            late = True
 
     def _refusal(self, error: Exception) -> LedgerError:
         if isinstance(error, LedgerError):
@@ -149,14 +205,16 @@ class Writer:
         ledger = Ledger(self._position, self._at, *self._known(appends))
         now = time.time()
         outcomes: list[Outcome] = []
-        rows: list[Envelope] = []
+        events: list[Envelope] = []
+        blobs: list[PackedBlob] = []
         changed: dict[str, None] = {}
         for job in batch:
+            if isinstance(job, SyncJob):
+                outcomes.append((job.future, self._position))
+                continue
             if isinstance(job, BlobJob):
-                connection.execute(
-                    "INSERT OR IGNORE INTO blobs (hash, size, codec, data) VALUES (?, ?, ?, ?)",
-                    (job.hash, job.length, job.codec, job.data),
-                )
+                if connection.execute(BLOB, (job.hash, job.length, job.codec, job.data)).rowcount:
+                    blobs.append(PackedBlob(hash=job.hash, length=job.length, codec=job.codec, data=job.data))
                 outcomes.append((job.future, job.hash))
                 continue
             try:
@@ -165,12 +223,15 @@ class Writer:
                 outcomes.append((job.future, refusal))
                 continue
             outcomes.append((job.future, answer))
-            rows += added
+            events += added
             if added:
                 changed[job.stream] = None
-        if rows:
-            connection.executemany(_INSERT, map(_values, rows))
-            connection.executemany(_HEAD, [(stream, *ledger.heads[stream]) for stream in changed])
+        if events:
+            connection.executemany(INSERT, map(rows.values, events))
+            connection.executemany(HEAD, [(stream, *ledger.heads[stream]) for stream in changed])
+        if self._replica is not None and (events or blobs):
+            commit = Commit(base=self._position, events=tuple(events), blobs=tuple(blobs))
+            self._replica.publish(connection, commit)
         connection.execute("COMMIT")
         self._position, self._at = ledger.position, ledger.at
         return outcomes
@@ -205,31 +266,14 @@ class Writer:
         with contextlib.suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            if self._replica is not None:
+                self._replica.recall(self._connection)
             self._position, self._at = self._end()
             return
         with contextlib.suppress(sqlite3.Error, LedgerError):
             self._connection.close()
             self._connection = open_writer(self._folder, create=False)
             self._position, self._at = self._end()
-
-
-def _values(row: Envelope) -> tuple[object, ...]:
-    return (
-        row.event_id,
-        row.stream,
-        row.version,
-        row.position,
-        row.type,
-        row.schema,
-        row.at,
-        row.actor,
-        row.causation,
-        row.correlation,
-        row.traceparent,
-        row.prev_hash,
-        row.hash,
-        row.payload,
-    )
 
 
 def _portions(items: list[str], size: int = 500) -> list[list[str]]:

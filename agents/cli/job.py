@@ -34,7 +34,7 @@ class Job:
 
     def __init__(
         self, suite: Suite, settings: CampaignSettings, *, store: Path, lineage: str, bus: str, abandon: bool,
-        progress: Progress, collected: bool = True,
+        progress: Progress, collected: bool = True, ledger: str = "file",
     ) -> None:  # fmt: skip
         self.suite = suite
         self.settings = settings
@@ -44,6 +44,7 @@ class Job:
         self.abandon = abandon
         self.progress = progress
         self.collected = collected
+        self.ledger = ledger
         self.error = ""
         self.code = FAILED
         self.interrupted = False
@@ -51,7 +52,9 @@ class Job:
 
     async def run(self, executors: int) -> None:
         """Start everything, follow the campaign to its end, stop everything."""
-        supervisor = Supervisor(self.store, children(self.store, bus=self.bus, executors=executors))
+        supervisor = Supervisor(
+            self.store, children(self.store, bus=self.bus, ledger=self.ledger, executors=executors)
+        )
         async with anyio.create_task_group() as tasks:
             await tasks.start(supervisor.run)
             tasks.start_soon(self._signals, tasks)

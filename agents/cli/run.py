@@ -83,7 +83,21 @@ if TYPE_CHECKING:
 )
 @click.option("--lineage", default="main", show_default=True, help="Name of the harness's lineage.")
 @click.option("--executors", type=click.IntRange(1), default=None, help="Executors  [default: one a core]")
-@click.option("--bus", "bus", envvar="RATCHET_BUS", default="", help="A bus that runs already, nats://…")
+@click.option(
+    "--bus",
+    "bus",
+    envvar="RATCHET_BUS",
+    default="",
+    help="A bus that runs already: nats://…; the servers of a cluster with commas between.",
+)
+@click.option(
+    "--ledger",
+    type=click.Choice(["file", "jetstream"]),
+    default="file",
+    envvar="RATCHET_LEDGER",
+    show_default=True,
+    help="Where the ledger lives: in the store's file, or replicated in JetStream on the bus's servers.",
+)
 @click.option("--abandon", is_flag=True, help="End a campaign with other settings that is under way.")
 @click.option(
     "--collected/--no-collected",
@@ -109,6 +123,7 @@ def run(
     lineage: str,
     executors: int | None,
     bus: str,
+    ledger: str,
     abandon: bool,
     collected: bool,
     store: Path,
@@ -150,6 +165,7 @@ def run(
         lineage=lineage,
         executors=executors,
         bus=bus,
+        ledger=ledger,
         abandon=abandon,
         collected=collected,
         as_json=as_json,
@@ -164,6 +180,7 @@ def run_campaign(
     lineage: str = "main",
     executors: int | None = None,
     bus: str = "",
+    ledger: str = "file",
     abandon: bool = False,
     collected: bool = True,
     as_json: bool = False,
@@ -172,7 +189,7 @@ def run_campaign(
     from agents.cli.job import Job
     from bus import logs, traces
 
-    with _claimed(store, as_json=as_json):
+    with _claimed(store, replicated=ledger == "jetstream", as_json=as_json):
         logs.configure("supervisor", file=(store / "supervisor.log").open("a"))
         traces.configure("supervisor")
         progress = Progress(as_json=as_json)
@@ -180,7 +197,7 @@ def run_campaign(
             click.echo(f"Warning: task {name} is left out: {reason}", err=True)
         job = Job(
             suite, settings, store=store, lineage=lineage, bus=bus, abandon=abandon, progress=progress,
-            collected=collected,
+            collected=collected, ledger=ledger,
         )  # fmt: skip
         count = executors or max(1, len(os.sched_getaffinity(0)))
         try:
@@ -214,9 +231,9 @@ def _report(store: Path, lineage: str, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _claimed(store: Path, *, as_json: bool) -> Iterator[None]:
+def _claimed(store: Path, *, replicated: bool, as_json: bool) -> Iterator[None]:
     """Hold the store for this run, making it where there is none; the lock ends with the process, in any case."""
-    from eventstore.errors import LedgerError, StoreLocked, StoreMissing
+    from eventstore.errors import IsReplica, LedgerError, StoreLocked, StoreMissing
     from eventstore.sqlite import SqliteStore
 
     try:
@@ -240,7 +257,8 @@ def _claimed(store: Path, *, as_json: bool) -> Iterator[None]:
         except (StoreMissing, StoreLocked):
             pass  # it is made; the service of a run that was killed is about to end
         except LedgerError as error:
-            fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
+            if not (replicated and isinstance(error, IsReplica)):
+                fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

@@ -39,13 +39,23 @@ def module(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 def children(
-    store: Path, *, bus: str = "", executors: int = 2, replicas: Mapping[str, int] | None = None
+    store: Path,
+    *,
+    bus: str = "",
+    ledger: str = "file",
+    executors: int = 2,
+    replicas: Mapping[str, int] | None = None,
 ) -> list[Child]:
-    """Everything that a campaign needs on one machine. With a `bus` of one's own, that one is not started."""
+    """Everything that a campaign needs on one machine. With a `bus` of one's own, that one is not started.
+
+    A `ledger` of `jetstream` is a log on the bus, which then syncs every message.
+    """
     where = ("--bus", bus) if bus else ()
     at = ("--store", str(store))
-    found = [] if bus else [Child(name="bus", command=module("bus", "serve", *at), group=0)]
-    found.append(Child(name="ledger", command=module("eventstore", "serve", *at, *where), group=1))
+    durable = ("--durable",) if ledger == "jetstream" else ()
+    found = [] if bus else [Child(name="bus", command=module("bus", "serve", *at, *durable), group=0)]
+    serve = module("eventstore", "serve", *at, *where, "--ledger", ledger)
+    found.append(Child(name="ledger", command=serve, group=1))
     roles = {"monitor": 1, "planner": 1, "patcher": 1, "evaluator": 1, "critic": 1, "executor": executors}
     roles |= replicas or {}
     for role, count in roles.items():

@@ -1,5 +1,6 @@
 """`ratchet collect` on a real store, a real bus and a real sandbox."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import Sequence
@@ -211,10 +212,14 @@ def test_over_the_bus_several_people_decide_at_once(tmp_path: Path) -> None:
         ):
             service = LedgerService(store, other, Signer(store))
             await service.start()
+            leading = asyncio.create_task(service.lead())
+            await service.leading.wait()
             try:
                 await decide(server.url)
             finally:
                 await service.stop()
+                leading.cancel()
+                await asyncio.wait({leading})
 
     async def decide(url: str) -> None:
         from agents.cli.session import readable_ledger, writable_ledger

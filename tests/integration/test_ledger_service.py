@@ -35,7 +35,7 @@ from eventstore.service import LedgerService
 from eventstore.signing import Signer
 from eventstore.sqlite import SqliteStore
 from eventstore.verify import verify
-from tests.unit.test_store_contract import Store, StoreContract, new, take
+from tests.integration.test_store_contract import Store, StoreContract, new, take
 
 pytestmark = pytest.mark.anyio
 
@@ -59,15 +59,16 @@ class House:
 async def serving(folder: Path, bus: Bus, **relay_options: float) -> AsyncIterator[tuple[SqliteStore, Relay]]:
     async with SqliteStore.open(folder, create=True) as store:
         relay = Relay(store, bus, check=0.1, **relay_options)  # type: ignore[arg-type]
-        relaying = asyncio.create_task(relay.run())
-        service = LedgerService(store, bus, Signer(store))
+        service = LedgerService(store, bus, Signer(store), relay=relay)
         await service.start()
+        leading = asyncio.create_task(service.lead())
+        await service.leading.wait()
         try:
             yield store, relay
         finally:
             await service.stop()
-            relaying.cancel()
-            await asyncio.wait({relaying})
+            leading.cancel()
+            await asyncio.wait({leading})
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,12 @@ class TestLedgerClient(StoreContract):
     @pytest.fixture
     def store(self, house: House) -> Store:
         return house.client
+
+    async def test_an_append_larger_than_any_message_is_stored_whole(self, store: Store) -> None:
+        """Over the bus an append is one message: what is larger is refused, and nothing of it is stored."""
+        with pytest.raises(TooLarge, match="allowed"):
+            await store.append("a", 0, [new(f"{number}", bytes(500_000)) for number in range(5)])
+        assert (await store.read_all()).head == 0
 
 
 async def until(check: Callable[[], Awaitable[bool]], *, within: float = 10.0) -> None:

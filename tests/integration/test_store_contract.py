@@ -7,10 +7,14 @@ from typing import Protocol
 
 import pytest
 
+from bus import Bus, jetstream
+from bus.testing import running_bus, running_cluster
 from contracts.envelope import GENESIS, Envelope, NewEvent, blob_hash
 from contracts.ledger import ANY, CHUNK, BlobStore, EventStore
+from contracts.subjects import COMMITS_STREAM
 from eventstore.errors import BlobMissing, Conflict, Malformed, TooLarge
 from eventstore.limits import MAX_EVENT
+from eventstore.replicated import ReplicatedStore
 from eventstore.sqlite import SqliteStore
 from eventstore.testing import MemoryStore
 
@@ -21,7 +25,7 @@ class Store(EventStore, BlobStore, Protocol):
     """Both protocols."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
 
@@ -134,6 +138,12 @@ class StoreContract:
         await store.append("a", 0, [new("1", bytes(MAX_EVENT))])
         await store.append("a", 1, [new("2", b"x" * MAX_EVENT)])
         assert [len(event.payload) for event in await take(store, 2)] == [MAX_EVENT] * 2
+
+    async def test_an_append_larger_than_any_message_is_stored_whole(self, store: Store) -> None:
+        events = [new(f"{number}", bytes([number]) * 500_000) for number in range(5)]
+        assert (await store.append("a", 0, events)).version == 5
+        assert [event.event_id for event in await take(store, 5)] == ["0", "1", "2", "3", "4"]
+        assert [event.payload[0] for event in await take(store, 2, after=3)] == [3, 4]
 
     async def test_streams_are_chains(self, store: Store) -> None:
         for number in range(6):
@@ -273,3 +283,35 @@ class TestSqliteStore(StoreContract):
     async def store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:
         async with SqliteStore.open(tmp_path / "store", create=True) as store:
             yield store
+
+
+class TestReplicatedStore(StoreContract):
+    """A log on one server: one replica."""
+
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[ReplicatedStore]:
+        async with (
+            running_bus(tmp_path / "bus", durable=True) as (_, bus),
+            await ReplicatedStore.join(tmp_path / "store", bus) as store,
+        ):
+            yield store
+
+
+class TestClusterStore(StoreContract):
+    """A log on three servers: one replica, and another one that has to hold the same in the end."""
+
+    @pytest.fixture(scope="module")
+    async def cluster(self, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bus]:
+        async with running_cluster(tmp_path_factory.mktemp("cluster")) as (_, bus):
+            yield bus
+
+    @pytest.fixture
+    async def store(self, cluster: Bus, tmp_path: Path) -> AsyncIterator[ReplicatedStore]:
+        async with (
+            await ReplicatedStore.join(tmp_path / "store", cluster) as store,
+            await ReplicatedStore.join(tmp_path / "other", cluster) as other,
+        ):
+            yield store
+            ours, theirs = await store.heads(), await other.heads()
+            assert ours == theirs
+        await jetstream.manage(cluster, f"STREAM.DELETE.{COMMITS_STREAM}", {})
