@@ -19,7 +19,9 @@ def to_refusal(error: errors.LedgerError) -> Refusal:
             return Refusal(kind="full", message=str(error))
         case errors.StoreReadOnly():
             return Refusal(kind="read_only", message=str(error))
-        case errors.StoreClosed():
+        case (
+            errors.StoreClosed() | errors.LedgerUnavailable()
+        ):  # for the moment: asked again, it may be served
             return Refusal(kind="closed", message=str(error))
         case _:
             return Refusal(kind="internal", message=str(error))

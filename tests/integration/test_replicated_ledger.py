@@ -243,13 +243,13 @@ async def _hurt(cluster: Cluster, bus: Bus, how: str) -> None:
     number = await _leader(bus)
     if how == "kill":
         await cluster.kill(number)
-        await asyncio.sleep(2)
+        await asyncio.sleep(1.5)
         await cluster.start(number)
     else:
         cluster.pause(number)
-        await asyncio.sleep(4)
+        await asyncio.sleep(3)
         cluster.go_on(number)
-    await asyncio.sleep(3)
+    await asyncio.sleep(1.5)
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
