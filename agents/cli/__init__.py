@@ -21,8 +21,8 @@ COMMANDS = {
     "doctor": ("agents.cli.doctor", "doctor"),
 }
 AUDIT = (
-    "log", "show", "diff", "blame", "versions", "tree", "checkout", "replay", "counterfactual", "report", "verify",
-    "checkpoint", "streams", "blob", "export", "import",
+    "log", "show", "search", "diff", "blame", "versions", "tree", "checkout", "replay", "counterfactual", "report",
+    "verify", "checkpoint", "index", "streams", "blob", "export", "import",
 )  # fmt: skip
 
 

@@ -73,12 +73,9 @@ def fail(message: str, code: int, kind: str, *, as_json: bool) -> NoReturn:
     raise SystemExit(code)
 
 
-def options(command: F) -> F:
-    """--store, --lineage and --json, the same for every command."""
+def only_store(command: F) -> F:
+    """--store and --json, the same for every command."""
     command = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")(command)
-    command = click.option(
-        "--lineage", default="main", show_default=True, metavar="NAME", help="Name of the harness's lineage."
-    )(command)
     return click.option(
         "--store",
         type=click.Path(path_type=Path, file_okay=False),
@@ -88,6 +85,14 @@ def options(command: F) -> F:
         show_envvar=True,
         help="Folder of the ledger.",
     )(command)
+
+
+def options(command: F) -> F:
+    """--store, --lineage and --json, the same for every command."""
+    lineage = click.option(
+        "--lineage", default="main", show_default=True, metavar="NAME", help="Name of the harness's lineage."
+    )
+    return only_store(lineage(command))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from eventstore.audit import questions, sharing
+from eventstore.audit import questions, searching, sharing
 from eventstore.audit.command import BROKEN, AuditCommand, options, read
 
 
@@ -305,6 +305,7 @@ COMMANDS: tuple[click.Command, ...] = (
     versions,
     checkout,
     *questions.COMMANDS,
+    *searching.COMMANDS,
     *sharing.COMMANDS,
 )
 """What `python -m eventstore` and `ratchet` offer beside the store's own commands."""

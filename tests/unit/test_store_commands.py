@@ -13,8 +13,6 @@ from contracts.envelope import NewEvent, blob_hash
 from contracts.ledger import ANY
 from eventstore.commands import cli
 from eventstore.database import FILE
-from eventstore.projections import FILE as INDEX
-from eventstore.projections import refresh, search
 from eventstore.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
@@ -117,29 +115,6 @@ def test_a_missing_or_foreign_store_is_a_matter_of_usage(tmp_path: Path) -> None
         foreign = call(tmp_path, *command)
         assert foreign.exit_code == 2
         assert "is not a ledger" in foreign.stderr
-
-
-async def test_the_index_finds_words_and_keeps_up(folder: Path) -> None:
-    assert [hit.position for hit in search(folder, "quick fox")] == [5, 4, 3, 2, 1]
-    assert [hit.position for hit in search(folder, 'fox "odd')] == [4, 2]
-    assert search(folder, "slow") == ()
-    async with SqliteStore.open(folder) as store:
-        await store.append("task/9", 0, [NewEvent(event_id="9", type="Late", payload=b'{"note": "slow"}')])
-        assert [hit.stream for hit in search(folder, "slow")] == ["task/9"]
-    database = refresh(folder)
-    try:
-        assert next(iter(database.query("SELECT place FROM events_readable")))["place"] == "task/0@1"
-    finally:
-        database.close()
-
-
-async def test_an_index_of_another_ledger_is_made_anew(folder: Path, tmp_path: Path) -> None:
-    search(folder, "fox")
-    (tmp_path / "other").mkdir()
-    (folder / INDEX).rename(tmp_path / "other" / INDEX)
-    async with SqliteStore.open(tmp_path / "other", create=True) as store:
-        await store.append("a", 0, [NewEvent(event_id="1", type="New", payload=b'{"note": "fox"}')])
-        assert [(hit.position, hit.stream) for hit in search(tmp_path / "other", "fox")] == [(1, "a")]
 
 
 def found(folder: Path, *words: str) -> list[object]:

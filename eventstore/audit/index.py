@@ -1,0 +1,289 @@
+"""Tables for people, made of the ledger on demand and kept in a file of their own: `<store>/index.db`.
+
+Any tool that reads SQLite can open it: rounds, plans, verdicts, costs, single episodes' scores, and the full text of
+plans, criticism and lessons. It is brought up to date from the last position that it holds, made anew when it turns out
+to belong to another ledger or another version of these tables, and free to be deleted at any time.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+
+from contracts import events as e
+from contracts.envelope import Envelope
+from contracts.gate import ArmScores
+from contracts.record import Record
+from contracts.settings import Spent
+from eventstore import rows
+from eventstore.audit.index_tables import FORMAT, TABLES, VIEWS
+from eventstore.database import open_reader
+from eventstore.errors import BlobMissing, Tampered
+
+FILE = "index.db"
+BATCH = 500
+"""Events that are read into the tables in one transaction."""
+
+Row = dict[str, Any]
+
+
+class Hit(Record):
+    """A text that a search found."""
+
+    position: int
+    lineage: str
+    campaign: str
+    round: int
+    kind: str
+    """`plan`, `criticism`, `lesson` or `reason`."""
+    title: str
+    excerpt: str
+    """Where the words stand, marked with brackets."""
+
+
+def refresh(folder: Path) -> sqlite_utils.Database:
+    """The index of a store, up to date; the caller closes it.
+
+    Raises:
+        StoreMissing, NotAStore, StoreTooNew: there is no ledger to index.
+    """
+    with closing(open_reader(folder)) as ledger:
+        database = _fitting(folder, ledger)
+        reading = _Reading(ledger)
+        batch: list[Envelope] = []
+        for envelope in rows.scan(ledger, _covered(database)):
+            batch.append(envelope)
+            if len(batch) == BATCH:
+                reading.store(database, batch)
+                batch = []
+        reading.store(database, batch)
+    return database
+
+
+def search(folder: Path, words: str, *, kind: str = "", limit: int = 20) -> tuple[Hit, ...]:
+    """Plans, criticism, lessons and reasons that have all these words, the best first.
+
+    Raises:
+        StoreMissing, NotAStore, StoreTooNew: there is no ledger to search.
+    """
+    with closing(refresh(folder)) as database:
+        sql = (
+            "SELECT position, lineage, campaign, round, kind, texts.title AS title, "
+            "snippet(texts_fts, -1, '[', ']', ' … ', 24) AS excerpt "
+            "FROM texts_fts JOIN texts ON texts.rowid = texts_fts.rowid "
+            "WHERE texts_fts MATCH ? AND (? = '' OR kind = ?) ORDER BY rank LIMIT ?"
+        )
+        found = database.query(sql, (database.quote_fts(words), kind, kind, limit))
+        return tuple(Hit(**row) for row in found)
+
+
+def _fitting(folder: Path, ledger: sqlite3.Connection) -> sqlite_utils.Database:
+    """The index that there is, if it belongs to this ledger and these tables; else an empty one."""
+    database = _open(folder)
+    try:
+        if database.execute("PRAGMA user_version").fetchone()[0] == FORMAT:
+            last = database.execute(
+                "SELECT position, hash FROM events ORDER BY position DESC LIMIT 1"
+            ).fetchone()
+            sql = "SELECT lower(hex(hash)) FROM events WHERE position = ?"
+            if last is None or ledger.execute(sql, (last[0],)).fetchone() == (last[1],):
+                return database
+    except sqlite3.DatabaseError:
+        pass  # it is no index at all
+    database.close()
+    (folder / FILE).unlink()
+    database = _open(folder)
+    for name, columns in TABLES.items():
+        database.table(name).create(columns, pk="position" if name == "events" else None)
+    for name in ("plans", "verdicts", "costs", "episodes", "texts"):
+        database.table(name).create_index(["lineage", "campaign", "round"])
+    database.table("texts").enable_fts(["title", "body"], create_triggers=True, tokenize="porter")
+    for name, sql in VIEWS.items():
+        database.create_view(name, sql)
+    database.execute(f"PRAGMA user_version = {FORMAT}")
+    return database
+
+
+def _open(folder: Path) -> sqlite_utils.Database:
+    return sqlite_utils.Database(sqlite3.connect(folder / FILE, isolation_level=None, timeout=60))
+
+
+def _covered(database: sqlite_utils.Database) -> int:
+    return int(database.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0])
+
+
+class _Reading:
+    """Events on their way into the tables."""
+
+    def __init__(self, ledger: sqlite3.Connection) -> None:
+        self.ledger = ledger
+
+    def store(self, database: sqlite_utils.Database, batch: Sequence[Envelope]) -> None:
+        """Take events over, all or none; what another process has taken over meanwhile is passed over."""
+        connection = database.conn
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            covered = _covered(database)
+            made: dict[str, list[tuple[Any, ...]]] = {}
+            for envelope in batch:
+                for table, row in self.rows(envelope) if envelope.position > covered else ():
+                    made.setdefault(table, []).append(tuple(row.get(name) for name in TABLES[table]))
+            for table, some in made.items():
+                marks = ", ".join("?" * len(TABLES[table]))
+                connection.executemany(f"INSERT INTO {table} VALUES ({marks})", some)  # noqa: S608 (our own names)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+    def rows(self, envelope: Envelope) -> Iterator[tuple[str, Row]]:
+        """Table and row of everything that an event says."""
+        yield (
+            "events",
+            {
+                "position": envelope.position,
+                "at": envelope.at,
+                "stream": envelope.stream,
+                "version": envelope.version,
+                "type": envelope.type,
+                "actor": envelope.actor,
+                "hash": envelope.hash.hex(),
+                "payload": envelope.payload.decode(errors="replace"),
+            },
+        )
+        if not envelope.stream.startswith("lineage/"):
+            return
+        event = e.decode(envelope)
+        place: Row = {
+            "position": envelope.position,
+            "lineage": envelope.stream.removeprefix("lineage/"),
+            "campaign": getattr(event, "campaign", ""),
+            "round": getattr(event, "round", 0),
+        }
+        if isinstance(event, e.CampaignRequested):
+            yield from self._campaign(place, event)
+            return
+        yield from self._figures(place, event)
+        for kind, title, body in self._texts(event):
+            yield "texts", {**place, "kind": kind, "title": title, "body": body}
+        spent = getattr(event, "spent", None)
+        if isinstance(spent, Spent) and not isinstance(event, e.CampaignFinished):
+            yield "costs", {**place, "stage": _stage(event), **_facts(spent)}
+
+    def _campaign(self, place: Row, event: e.CampaignRequested) -> Iterator[tuple[str, Row]]:
+        yield (
+            "campaigns",
+            {
+                **place,
+                "suite": event.suite.name,
+                "model": event.model,
+                "fingerprint": event.fingerprint,
+                "rounds": event.settings.rounds,
+                "seed": event.settings.seed,
+            },
+        )
+        for side, tasks in (("practice", event.suite.practice), ("sealed", event.suite.sealed)):
+            for number, task in enumerate(tasks):
+                yield "tasks", {
+                    **place, "side": side, "number": number, "task": task.id, "package": task.package
+                }  # fmt: skip
+
+    def _figures(self, place: Row, event: e.Event) -> Iterator[tuple[str, Row]]:
+        match event:
+            case e.ChangePlanned():
+                yield (
+                    "plans",
+                    {
+                        **place,
+                        "candidate": event.candidate,
+                        "surface": event.plan.surface,
+                        "operator": event.plan.operator,
+                        "title": event.plan.title,
+                        "predicted": event.plan.prediction.effect,
+                    },
+                )
+            case e.TasksExecuted():
+                yield from self._episodes(place, "execute", "incumbent", event.incumbent, event.seeds)
+            case e.CandidatesRaced():
+                yield from self._episodes(place, "race", "incumbent", event.incumbent, event.seeds)
+                for each in event.candidates:
+                    arm = f"candidate {each.candidate}"
+                    yield from self._episodes(place, "race", arm, each.arm, event.seeds)
+            case e.ChangeConfirmed():
+                yield from self._episodes(place, "confirm", "incumbent", event.incumbent, event.seeds)
+                yield from self._episodes(place, "confirm", "challenger", event.challenger, event.seeds)
+                yield "verdicts", _verdict(place, "confirm", event.candidate, event.verdict)
+            case e.NullArmMeasured():
+                yield "verdicts", _verdict(place, "A/A", -1, event.verdict)
+            case e.SealedQueried():
+                yield from self._episodes(place, "release", "base", event.base, event.seeds)
+                yield from self._episodes(place, "release", "head", event.head, event.seeds)
+                found = event.verdict
+                yield "verdicts", {
+                    **place, "stage": "release", "candidate": -1, "decision": "keep" if found.passed else "revert",
+                    "effect": found.effect, "low": found.low, "high": found.high, "p": found.p,
+                    "reason": found.reason,
+                }  # fmt: skip
+
+    def _episodes(
+        self, place: Row, stage: str, arm: str, scores: ArmScores, seeds: Sequence[str]
+    ) -> Iterator[tuple[str, Row]]:
+        side = "sealed" if stage == "release" else "practice"
+        for number, row in enumerate(scores.scores):
+            for seed, score in zip(seeds, row, strict=False):
+                yield "episodes", {
+                    **place, "stage": stage, "arm": arm, "tree": scores.tree[:10], "side": side, "number": number,
+                    "seed": seed, "score": score,
+                }  # fmt: skip
+
+    def _texts(self, event: e.Event) -> Iterator[tuple[str, str, str]]:
+        """Kind, title and body of what is said in words."""
+        match event:
+            case e.ChangePlanned(plan=plan):
+                body = "\n\n".join(filter(None, (plan.evidence, plan.root_cause, plan.risks)))
+                yield "plan", plan.title, body
+            case e.FailuresAnalyzed():
+                notes = (f"{each.kind}: {each.note}" for each in event.failures if each.note)
+                yield "criticism", event.summary, "\n".join(notes)
+            case e.LessonRecorded():
+                yield "lesson", event.headline, self._blob(event.lesson)
+            case e.ChangeKept() | e.ChangeReverted() | e.ChangeInconclusive() | e.ChangeRejected():
+                yield "reason", type(event).__name__, event.reason
+
+    def _blob(self, name: str) -> str:
+        try:
+            return rows.blob(self.ledger, name).decode(errors="replace")
+        except (BlobMissing, Tampered):
+            return ""  # `verify` is who complains
+
+
+def _stage(event: e.Event) -> str:
+    names = {
+        "TasksExecuted": "execute",
+        "CandidatesRaced": "race",
+        "ChangeConfirmed": "confirm",
+        "NullArmMeasured": "A/A",
+        "SealedQueried": "release",
+    }
+    return names.get(type(event).__name__, type(event).__name__)
+
+
+def _verdict(place: Row, stage: str, candidate: int, found: Any) -> Row:
+    return {
+        **place,
+        "stage": stage,
+        "candidate": candidate,
+        "decision": found.decision,
+        "effect": found.effect,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "reason": found.reason,
+    }
+
+
+def _facts(spent: Spent) -> Row:
+    return {name: getattr(spent, name) for name in spent.__struct_fields__}
