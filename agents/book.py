@@ -34,6 +34,9 @@ class Book(Generic[S]):
 
     async def catch_up(self, stream: str) -> S:
         """Fold what the ledger holds beyond what is known."""
+        if stream not in self.states and self.category.restore is not None:
+            restored = await self.category.restore(self.ledger, stream)
+            self.states.setdefault(stream, restored)
         while True:
             state = self.states.get(stream, self.category.empty)
             page = await self.ledger.read(stream, after=state.version)

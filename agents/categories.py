@@ -1,6 +1,6 @@
 """The kinds of stream that agents live by: how each is folded, and whose turn follows from it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -8,6 +8,7 @@ from contracts import duties as lineage_duties
 from contracts import lineage, submission
 from contracts.duties import Duty
 from contracts.envelope import Envelope
+from eventstore.snapshots import Source, restore
 
 
 class Folded(Protocol):
@@ -35,6 +36,8 @@ class Category(Generic[S]):
     root: Callable[[S], str]
     """Trace context under which work on this state belongs."""
     correlation: Callable[[S], str]
+    restore: Callable[[Source, str], Awaitable[S]] | None = None
+    """Where to begin with a stream that may be long; None: at its beginning."""
 
     @property
     def prefix(self) -> str:
@@ -54,6 +57,7 @@ LINEAGES: Category[lineage.Lineage] = Category(
     finished=lambda _: False,
     root=_round_trace,
     correlation=lambda state: state.campaign.id if state.campaign else "",
+    restore=restore,
 )
 
 TASKS: Category[submission.Submission] = Category(

@@ -106,6 +106,24 @@ class BlobList(Record, tag="blob_list"):
     hashes: tuple[str, ...]
 
 
+class SnapshotGet(Record, tag="snapshot_get"):
+    """Is there a snapshot of this stream's folded state?"""
+
+    stream: str
+
+
+class Snapshot(Record, tag="snapshot"):
+    """A folded state, to go on from; an empty one (version 0) where there is none."""
+
+    stream: str
+    version: int = 0
+    """The version of the last event folded."""
+    code: str = ""
+    """What folded it: only the same code may go on from it."""
+    state: bytes = b""
+    """The state as msgpack."""
+
+
 class Sign(Record, tag="sign"):
     """Sign a checkpoint over everything that is stored at this moment."""
 
@@ -129,8 +147,8 @@ class Refusal(Record, tag="refusal"):
     """For a conflict: the version that the stream really has."""
 
 
-LedgerRequest = Append | Read | Streams | BlobPut | BlobGet | BlobHas | Sign
-LedgerReply = Appended | Page | StreamList | BlobChunk | BlobList | Signed | Refusal
+LedgerRequest = Append | Read | Streams | BlobPut | BlobGet | BlobHas | SnapshotGet | Sign
+LedgerReply = Appended | Page | StreamList | BlobChunk | BlobList | Snapshot | Signed | Refusal
 
 CHUNK = 512 * 1024
 """Bytes of a blob in one message; a NATS message holds at most 1 MiB."""

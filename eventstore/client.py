@@ -27,6 +27,8 @@ from contracts.ledger import (
     Refusal,
     Sign,
     Signed,
+    Snapshot,
+    SnapshotGet,
     StreamList,
     Streams,
 )
@@ -37,7 +39,7 @@ from eventstore.limits import check_append, check_blob
 from eventstore.refusals import to_error
 from eventstore.tail import Chain, Tail
 
-T = TypeVar("T", Appended, Page, StreamList, BlobChunk, BlobList, Signed)
+T = TypeVar("T", Appended, Page, StreamList, BlobChunk, BlobList, Snapshot, Signed)
 
 POLL = 2.0
 """Seconds without a message after which a follower asks the service; what a lost wake-up costs."""
@@ -193,6 +195,11 @@ class LedgerClient:
             some = tuple(hashes[start : start + HASHES])
             found.update((await self._ask(BlobHas(hashes=some), BlobList)).hashes)
         return frozenset(found)
+
+    async def snapshot(self, stream: str) -> Snapshot | None:
+        """The service's latest snapshot of a stream, if it has one; see `eventstore.snapshots`."""
+        found = await self._ask(SnapshotGet(stream=stream), Snapshot)
+        return found if found.version else None
 
     async def sign(self) -> Signed:
         """Have a checkpoint signed over all that is stored at this moment."""

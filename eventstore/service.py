@@ -33,6 +33,8 @@ from contracts.ledger import (
     Refusal,
     Sign,
     Signed,
+    Snapshot,
+    SnapshotGet,
     StreamList,
     Streams,
 )
@@ -54,7 +56,7 @@ CONCURRENCY = 512
 DRAIN = 3.0
 """Seconds that requests in work have to finish when the service ends."""
 
-R = TypeVar("R", Append, Read, Streams, BlobPut, BlobGet, BlobHas, Sign)
+R = TypeVar("R", Append, Read, Streams, BlobPut, BlobGet, BlobHas, SnapshotGet, Sign)
 
 _log = structlog.get_logger("eventstore.service")
 
@@ -83,6 +85,7 @@ class LedgerService:
             await self._answer(Streams, self._streams),
             await self._answer(BlobGet, self._blob_get),
             await self._answer(BlobHas, self._blob_has),
+            await self._answer(SnapshotGet, self._snapshot),
         ]
         with suppress(BusError):  # away again: the subscriptions follow the reconnection
             await self._bus.flush()
@@ -186,6 +189,9 @@ class LedgerService:
         room = list(accumulate(len(name.encode()) + 12 for name, _ in found))
         fitting = bisect(room, PAGE_BYTES)
         return StreamList(streams=tuple(found[:fitting]), more=fitting < len(found))
+
+    async def _snapshot(self, request: SnapshotGet) -> LedgerReply:
+        return await self._store.snapshot(request.stream) or Snapshot(stream=request.stream)
 
     async def _blob_put(self, request: BlobPut) -> LedgerReply:
         whole = self._uploads.take(request)

@@ -22,6 +22,7 @@ from eventstore.log import has_log
 from eventstore.replicated import ReplicatedStore
 from eventstore.service import DRAIN, LedgerService, subject_of
 from eventstore.signing import Signer
+from eventstore.snapshots import Snapshotter
 from eventstore.sqlite import SqliteStore
 
 LEADER = "ledger/leader"
@@ -77,6 +78,8 @@ async def serve(
         ledger = LedgerService(store, bus, await asyncio.to_thread(Signer, store))
         stack.push_async_callback(ledger.stop)
         await ledger.start()
+        snapshots = asyncio.create_task(Snapshotter(store).run())
+        stack.push_async_callback(_cancelled, snapshots)
         leading = asyncio.create_task(_stand_by(bus, ledger) if replicated else ledger.lead())
         stack.push_async_callback(_cancelled, leading)
         if not replicated:
@@ -87,7 +90,7 @@ async def serve(
         ready()
         ending = asyncio.create_task(end.wait())
         stack.push_async_callback(_cancelled, ending)
-        done, _ = await asyncio.wait({ending, leading}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({ending, leading, snapshots}, return_when=asyncio.FIRST_COMPLETED)
         for task in done - {ending}:
             task.result()
         if isinstance(store, ReplicatedStore):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from contracts.envelope import Envelope, NewEvent, blob_hash
-from contracts.ledger import Appended, Page
+from contracts.ledger import Appended, Page, Snapshot
 from eventstore import rows
 from eventstore.database import FILE, open_reader, translate
 from eventstore.errors import StoreClosed, StoreReadOnly
@@ -165,6 +165,12 @@ class SqliteStore:
     async def heads(self) -> tuple[int, dict[str, tuple[int, bytes]]]:
         """The last position, and version and hash of every stream's last event, of one moment."""
         return await self._reading(rows.heads)
+
+    async def snapshot(self, stream: str) -> Snapshot | None:
+        """The latest snapshot of a stream, if there is one; see `eventstore.snapshots`."""
+        from eventstore.snapshots import load
+
+        return await asyncio.to_thread(load, self.folder, stream)
 
     async def put(self, data: bytes) -> str:
         """Store bytes and return their hash; durable when it returns.

@@ -11,13 +11,13 @@ from agents.tasks.join import Joined
 from agents.tasks.suite import Suite
 from contracts import events as e
 from contracts.envelope import NewEvent
-from contracts.ledger import EventStore
 from contracts.lineage import Campaign, Lineage, fold
 from contracts.settings import CampaignSettings, SuiteManifest, TaskRef
 from contracts.tasks import GradedTask
 from eventstore import trees
 from eventstore.client import LedgerClient
 from eventstore.errors import Conflict
+from eventstore.snapshots import Source, restore
 
 
 class CampaignUnderWay(Exception):
@@ -44,9 +44,9 @@ def seed_files() -> dict[str, bytes]:
     return {path: data for path, data in files.items() if "__pycache__" not in path and path != "py.typed"}
 
 
-async def lineage_state(ledger: EventStore, name: str) -> Lineage:
-    """A lineage, folded from nothing."""
-    state = Lineage()
+async def lineage_state(ledger: Source, name: str) -> Lineage:
+    """A lineage, folded from its latest snapshot or from nothing."""
+    state = await restore(ledger, f"lineage/{name}")
     while True:
         page = await ledger.read(f"lineage/{name}", after=state.version)
         for envelope in page.events:

@@ -1,6 +1,8 @@
 """Living through a lineage again: its state at any point, and whether all of it fits together."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -8,12 +10,15 @@ import msgspec
 from contracts import events as e
 from contracts.envelope import Envelope
 from contracts.harness import departure
+from contracts.ledger import Snapshot
 from contracts.lineage import Lineage, fold, state_hash
 from contracts.record import Record
 from eventstore.audit.archive import Archive, Source, files, opened
 from eventstore.audit.history import PREFIX, fold_or_blame, lineage_events
 from eventstore.audit.verdicts import VERDICTS, examine
 from eventstore.errors import LedgerError
+from eventstore.snapshots import FOLDER, code, load, take
+from eventstore.sqlite import SqliteStore
 
 MOST_MISFITS = 100
 """Misfits that a report lists; the rest is only counted."""
@@ -88,10 +93,14 @@ def replay(store: Source, name: str = "main", to: int | None = None) -> Lineage:
 
 def check(store: Source) -> CheckReport:
     """Fold every lineage from nothing; compare every state hash, and compute every verdict again."""
+    folder = store if isinstance(store, Path) else store.folder if isinstance(store, SqliteStore) else None
     with opened(store) as archive:
-        walks = [_Walk(stream, archive) for stream in archive.streams(PREFIX)]
+        walks = [
+            _Walk(stream, archive, load(folder, stream) if folder else None)
+            for stream in archive.streams(PREFIX)
+        ]
         for walk in walks:
-            walk.through(archive.events(walk.stream))
+            walk.through(partial(archive.events, walk.stream))
     misfits = sorted((misfit for walk in walks for misfit in walk.misfits), key=lambda m: m.position)
     return CheckReport(
         streams=len(walks),
@@ -107,8 +116,9 @@ def check(store: Source) -> CheckReport:
 class _Walk:
     """A walk through one lineage."""
 
-    def __init__(self, stream: str, archive: Archive) -> None:
+    def __init__(self, stream: str, archive: Archive, snapshot: Snapshot | None) -> None:
         self.stream = stream
+        self.snapshot = snapshot if snapshot is not None and snapshot.code == code() else None
         self.archive = archive
         self.state = Lineage()
         self.asked: e.SealedQueried | None = None
@@ -116,11 +126,12 @@ class _Walk:
         self.events = self.hashes = self.verdicts = 0
         self.misfits: list[Misfit] = []
 
-    def through(self, envelopes: Iterable[Envelope]) -> None:
-        all_ = tuple(envelopes)
-        wanted = {event.state_version for event in map(_decoded, all_) if isinstance(event, e.RoundClosed)}
+    def through(self, envelopes: Callable[[], Iterable[Envelope]]) -> None:
+        """Walk; twice over the events, so that a long lineage needs no more memory than a short one."""
+        closed = (_decoded(envelope) for envelope in envelopes() if envelope.type == "RoundClosed")
+        wanted = {event.state_version for event in closed if isinstance(event, e.RoundClosed)}
         found: dict[int, str] = {}
-        for envelope in all_:
+        for envelope in envelopes():
             self.events += 1
             event = _decoded(envelope)
             self._examine(envelope, event, found)
@@ -132,6 +143,18 @@ class _Walk:
                 return
             if self.state.version in wanted:
                 found[self.state.version] = state_hash(self.state)
+            if self.snapshot is not None and self.snapshot.version == self.state.version:
+                self._compare(self.snapshot, envelope)
+
+    def _compare(self, snapshot: Snapshot, envelope: Envelope) -> None:
+        self.hashes += 1
+        if take(self.stream, self.state).state != snapshot.state:
+            self._blame(
+                envelope,
+                f"the snapshot of version {snapshot.version} holds another state; it is of no use: delete "
+                f"{FOLDER}/ in the store",
+                "state",
+            )
 
     def _examine(self, envelope: Envelope, event: e.Event, found: dict[int, str]) -> None:
         if not _sound(envelope):
