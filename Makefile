@@ -38,7 +38,7 @@ check: $(STAMP)  ## Lint and type-check
 
 SHORT := bus_costs gate headroom ledger resampling round sandbox
 bench: $(STAMP)  ## Measure: every benchmark in its short form
-	@for name in $(SHORT); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in $(SHORT); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 EVIDENCE ?= .ratchet/evidence
 evidence: $(STAMP)  ## Run the campaigns, their controls and what is measured of them (hours; resumes where it was)

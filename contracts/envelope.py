@@ -14,6 +14,9 @@ GENESIS = bytes(32)
 _NAMESPACE = uuid.UUID("5f0b9a50-6a3c-5c0e-9a57-0c2d1f6b8e11")
 
 
+_encode = msgspec.msgpack.Encoder().encode
+
+
 class NewEvent(Record):
     """An event as an agent hands it in: everything but what only the ledger can know."""
 
@@ -65,7 +68,7 @@ def event_id(duty: str, kind: str, index: int) -> str:
 
 def chain_hash(prev: bytes, stream: str, version: int, at: float, event: NewEvent | Envelope) -> bytes:
     """SHA-256 over the previous hash and every stored field but the position, which only a store can know."""
-    header = msgspec.msgpack.encode(
+    header = _encode(
         (
             stream,
             version,
@@ -79,11 +82,7 @@ def chain_hash(prev: bytes, stream: str, version: int, at: float, event: NewEven
             event.traceparent,
         )
     )
-    digest = hashlib.sha256(prev)
-    digest.update(len(header).to_bytes(4, "big"))
-    digest.update(header)
-    digest.update(event.payload)
-    return digest.digest()
+    return hashlib.sha256(b"".join((prev, len(header).to_bytes(4, "big"), header, event.payload))).digest()
 
 
 def seal(event: NewEvent, *, stream: str, version: int, position: int, at: float, prev: bytes) -> Envelope:

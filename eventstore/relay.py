@@ -6,6 +6,7 @@ at the last message of the stream and goes on from there; nothing has to be reme
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 import structlog
@@ -29,7 +30,7 @@ OMITTED = "Ratchet-Payload"
 MAX_MESSAGE = 900 * 1000
 """Bytes of an event in a message, at most."""
 IN_FLIGHT = 256
-"""Events that are published before the first of them is acknowledged."""
+"""Events that are published before the last of them is acknowledged."""
 PAGE_BYTES = 8 * 1024 * 1024
 """Bytes that are read, and so published, in one go."""
 CHECK = 1.0
@@ -64,7 +65,7 @@ class Relay:
         self._bus = bus
         self._check = check
         self._max_message = max_message
-        self._in_flight = 0
+        self._busy = False
         self._sequence = 0
         self.published = 0
         """Events published by this relay, repetitions after a loss included."""
@@ -90,23 +91,38 @@ class Relay:
             await self._bus.wait_connected()
 
     async def _publish_from(self, mark: Mark) -> None:
-        position, self._sequence = mark.position, mark.sequence
-        slots = asyncio.Semaphore(IN_FLIGHT)
-        self._in_flight = 0
+        self._sequence, self._busy = mark.sequence, False
         async with asyncio.TaskGroup() as group:  # one refusal ends them all: order before speed
             group.create_task(self._watch())
+            position = mark.position
             while True:
                 page = await self._store.read_all(after=position, limit=IN_FLIGHT, max_bytes=PAGE_BYTES)
-                for event in page.events:
-                    await slots.acquire()
-                    self._in_flight += 1
-                    group.create_task(self._publish(event, self._sequence, slots))
-                    position = event.position
-                    self._sequence += 1
+                if page.events:
+                    self._busy = True
+                    await self._publish(page.events)
+                    self._busy = False
+                    position = page.events[-1].position
                 if not page.more:
                     await self._store.grown(position)
 
-    async def _publish(self, event: Envelope, after: int, slots: asyncio.Semaphore) -> None:
+    async def _publish(self, events: Sequence[Envelope]) -> None:
+        """Publish a page, and wait for the answer to its last message only: it is refused if one before it was."""
+        after = self._sequence
+        for event in events[:-1]:
+            body, headers = self._message(event, after)
+            headers["Nats-Msg-Id"] = event.event_id
+            await self._bus.publish(event_subject(event.stream), body, headers=headers)
+            after += 1
+        last = events[-1]
+        body, headers = self._message(last, after)
+        subject = event_subject(last.stream)
+        stored = await jetstream.store(self._bus, subject, body, headers=headers, message_id=last.event_id)
+        if stored.seq != after + 1:
+            raise _BrokenError(f"position {last.position} is at sequence {stored.seq}, not {after + 1}")
+        self._sequence = stored.seq
+        self.published += len(events)
+
+    def _message(self, event: Envelope, after: int) -> tuple[bytes, dict[str, str]]:
         headers = {
             POSITION: str(event.position),
             STREAM: event.stream,
@@ -119,14 +135,7 @@ class Relay:
         if len(body) > self._max_message:
             headers[OMITTED] = "omitted"
             body = msgspec.msgpack.encode(msgspec.structs.replace(event, payload=b""))
-        stored = await jetstream.store(
-            self._bus, event_subject(event.stream), body, headers=headers, message_id=event.event_id
-        )
-        if stored.seq != after + 1:
-            raise _BrokenError(f"position {event.position} is at sequence {stored.seq}, not {after + 1}")
-        self.published += 1
-        self._in_flight -= 1
-        slots.release()
+        return body, headers
 
     async def _watch(self) -> None:
         """See to it that the stream is there and, while nothing is on its way, that it ends where it should.
@@ -135,9 +144,9 @@ class Relay:
         """
         while True:
             await asyncio.sleep(self._check)
-            busy, sequence = self._in_flight, self._sequence
+            busy, sequence = self._busy, self._sequence
             state = await self._state()
-            if busy or self._in_flight or sequence != self._sequence:
+            if busy or self._busy or sequence != self._sequence:
                 continue
             if state.last_seq != sequence or (state.messages == 0) != (sequence == 0):
                 raise _BrokenError(f"the stream ends at {state.last_seq}, not {sequence}")
