@@ -1,5 +1,7 @@
 """Every subject and JetStream name on the bus, in one place."""
 
+from functools import lru_cache
+
 LEDGER_STREAM = "LEDGER"
 """JetStream stream into which the relay publishes what was committed; can be deleted and is rebuilt."""
 LEDGER_EVENTS = "events"
@@ -35,6 +37,7 @@ def token(name: str) -> str:
     )
 
 
+@lru_cache(4096)
 def event_subject(stream: str) -> str:
     """The subject under which a stream's events are published."""
     return f"{LEDGER_EVENTS}.{token(stream)}"

@@ -3,6 +3,8 @@
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import msgspec
+
 from contracts.envelope import Envelope, NewEvent, blob_hash
 from contracts.ledger import Appended, Page
 from eventstore.batch import Ledger
@@ -16,19 +18,23 @@ from eventstore.watch import Watch
 class MemoryStore:
     """Events and blobs in memory, behind the protocols `EventStore` and `BlobStore`."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time, start: int = 0) -> None:
+        """A store whose first event has the position behind `start`."""
         self._clock = clock
-        self._ledger = Ledger(0, 0.0)
-        self._events: list[Envelope] = []
+        self._start = start
+        self._ledger = Ledger(start, 0.0)
+        self.events: list[Envelope] = []
+        """Everything that was appended."""
         self._by_stream: dict[str, list[Envelope]] = {}
-        self._blobs: dict[str, bytes] = {}
+        self.blobs: dict[str, bytes] = {}
+        """Everything that was put."""
         self._watch = Watch()
 
     async def append(self, stream: str, expected_version: int, events: Sequence[NewEvent]) -> Appended:
         """Append all or none. Raises what `SqliteStore.append` raises for the same request."""
         check_append(stream, expected_version, events)
         answer, rows = self._ledger.decide(stream, expected_version, events, now=self._clock())
-        self._events += rows
+        self.events += rows
         self._by_stream.setdefault(stream, []).extend(rows)
         self._watch.advance(self._ledger.position)
         return answer
@@ -41,12 +47,13 @@ class MemoryStore:
 
     async def read_all(self, *, after: int = 0, limit: int = 500, max_bytes: int = ALL_BYTES) -> Page:
         """Events with position > `after`, in order."""
-        return _page(self._events, after, limit, max_bytes)
+        page = _page(self.events, after - self._start, limit, max_bytes)
+        return msgspec.structs.replace(page, head=self._ledger.position)
 
     async def follow(self, *, after: int = 0) -> AsyncIterator[Envelope]:
         """Every event with position > `after`, for ever, in order and without a gap."""
         while True:
-            for event in self._events[after:]:
+            for event in self.events[max(0, after - self._start) :]:
                 yield event
                 after = event.position
             await self._watch.beyond(after)
@@ -65,18 +72,18 @@ class MemoryStore:
         """Store bytes and return their hash."""
         check_blob(len(data))
         name = blob_hash(data)
-        self._blobs[name] = bytes(data)
+        self.blobs[name] = bytes(data)
         return name
 
     async def get(self, hash: str) -> bytes:  # noqa: A002 (the field's own word)
         """The bytes. Raises `BlobMissing`."""
-        if hash not in self._blobs:
+        if hash not in self.blobs:
             raise BlobMissing(hash)
-        return self._blobs[hash]
+        return self.blobs[hash]
 
     async def has(self, hashes: Sequence[str]) -> frozenset[str]:
         """Which of these the store holds."""
-        return frozenset(hashes) & self._blobs.keys()
+        return frozenset(hashes) & self.blobs.keys()
 
 
 def _page(events: list[Envelope], after: int, limit: int, max_bytes: int) -> Page:

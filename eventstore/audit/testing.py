@@ -144,9 +144,12 @@ class _Author:
         """Task → how often the seed harness solves it."""
 
     async def catch_up(self) -> None:
-        page = await self.store.read(self.stream, after=self.state.version, limit=10_000)
-        for envelope in page.events:
-            self.state = fold(self.state, envelope)
+        more = True
+        while more:
+            page = await self.store.read(self.stream, after=self.state.version, limit=10_000)
+            for envelope in page.events:
+                self.state = fold(self.state, envelope)
+            more = page.more
 
     async def say(self, role: str, duty: str, *events: e.Event) -> None:
         correlation = self.state.campaign.id if self.state.campaign else ""

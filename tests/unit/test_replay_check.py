@@ -313,7 +313,7 @@ def test_a_growth_that_does_not_follow_from_the_files_is_found_where_it_stands(g
     async def play() -> Snapshot:
         store = MemoryStore()
         await synthetic_campaign(store, rounds=3, seed=2, mishaps=False, ablate=True)
-        return await snapshot(store, dict(store._blobs))
+        return await snapshot(store, dict(store.blobs))
 
     whole = asyncio.run(play())
     assert check(whole).ok
@@ -330,7 +330,7 @@ def test_what_was_proposed_before_growth_was_told_is_not_blamed() -> None:
     async def play() -> Snapshot:
         store = MemoryStore()
         await synthetic_campaign(store, rounds=1, seed=2, mishaps=False, finish=False)
-        return await snapshot(store, dict(store._blobs))
+        return await snapshot(store, dict(store.blobs))
 
     whole = asyncio.run(play())
     events, prev = [], b""
