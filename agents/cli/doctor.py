@@ -1,6 +1,7 @@
 """`ratchet doctor`: what this machine can do, and what to do about what it cannot."""
 
 import json
+import os
 import platform
 import shutil
 import sqlite3
@@ -33,6 +34,9 @@ def doctor(store: Path, as_json: bool) -> None:
         _python, _packages, _nats, _sandbox, _arrays, lambda: _disk(store), lambda: _ledger(store),
         lambda: _bus(store),
     )  # fmt: skip
+    from bus import logs
+
+    logs.configure("doctor", file=Path(os.devnull).open("w"))  # noqa: SIM115 (what is to be said stands in the findings)
     findings = []
     for check in checks:
         try:
@@ -124,7 +128,7 @@ def _ledger(store: Path) -> Finding:
     from eventstore.sqlite import SqliteStore
 
     async def look() -> tuple[int, list[str]]:
-        unknown: dict[str, int] = {}
+        unknown: dict[str, list[tuple[int, str]]] = {}
         async with SqliteStore.read_only(store) as opened:
             after = 0
             while True:
@@ -132,10 +136,13 @@ def _ledger(store: Path) -> Finding:
                 for envelope in page.events:
                     event = e.decode(envelope)
                     if isinstance(event, e.Unknown):
-                        unknown[event.type] = unknown.get(event.type, 0) + 1
+                        unknown.setdefault(event.type, []).append((envelope.position, event.reason))
                     after = envelope.position
                 if not page.more:
-                    return after, [f"{count} × {kind}" for kind, count in sorted(unknown.items())]
+                    return after, [
+                        f"{len(places)} {kind} (first at position {places[0][0]}: {places[0][1]})"
+                        for kind, places in sorted(unknown.items())
+                    ]
 
     try:
         events, unknown = anyio.run(look)
@@ -143,7 +150,7 @@ def _ledger(store: Path) -> Finding:
         return Finding(what="ledger", ok=True, found=f"none yet at {store}; `ratchet run` makes it")
     except LedgerError as error:
         return Finding(what="ledger", ok=False, found=str(error))
-    aside = f"; set aside as unknown: {', '.join(unknown)}" if unknown else ""
+    aside = f"; set aside: {', '.join(unknown)}" if unknown else ""
     return Finding(what="ledger", ok=True, found=f"{events} events, SQLite {sqlite3.sqlite_version}{aside}")
 
 

@@ -161,7 +161,7 @@ def fork(*, version: str, name: str, reason: str, lineage: str, bus: str, store:
         event = e.HarnessForked(
             tree=tree,
             parent=lineage,
-            number=number,
+            version=number,
             seed=state.seed_tree,
             checks=state.releases,
             reason=reason,

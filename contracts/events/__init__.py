@@ -5,6 +5,7 @@ number and an upcaster from the old one.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -147,8 +148,15 @@ EVENTS: dict[str, type[Event]] = {
 }
 """Type name → struct."""
 
-UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""(type, schema) → what turns a payload of that schema into one of the next. None has been needed so far."""
+
+def _renamed(fields: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {new if name == old else name: value for name, value in fields.items()}
+
+
+UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    ("HarnessForked", 1): partial(_renamed, old="number", new="version"),
+}
+"""(type, schema) → what turns a payload of that schema into one of the next; stored bytes stay what they are."""
 
 _DECODERS = {name: msgspec.json.Decoder(cls) for name, cls in EVENTS.items()}
 

@@ -1,6 +1,6 @@
 """Events about campaigns as a whole, and what a person decides."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from contracts.events.base import Event
 from contracts.settings import CampaignSettings, Spent, SuiteManifest
@@ -14,12 +14,17 @@ class HarnessSeeded(Event):
 
 
 class HarnessForked(Event):
-    """A lineage began from a version of another one, whose past it shares."""
+    """A lineage began from a version of another one, whose past it shares.
+
+    Schema 1 called the version `number`.
+    """
+
+    schema: ClassVar[int] = 2
 
     tree: str
     parent: str
     """The lineage that it comes from."""
-    number: int
+    version: int
     """The version of that lineage."""
     seed: str
     """The seed of that lineage: by it complexity is counted in both."""

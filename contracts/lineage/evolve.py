@@ -101,7 +101,7 @@ def _(event: e.HarnessSeeded, state: Lineage, envelope: Envelope) -> Lineage:
 @evolve.register
 def _(event: e.HarnessForked, state: Lineage, envelope: Envelope) -> Lineage:
     state = msgspec.structs.replace(state, seed_tree=event.seed, released=event.tree, releases=event.checks)
-    return _new_head(state, event.tree, envelope, 0, f"fork of {event.parent} v{event.number}")
+    return _new_head(state, event.tree, envelope, 0, f"fork of {event.parent} v{event.version}")
 
 
 @evolve.register

@@ -35,7 +35,7 @@ def branches(archive: Archive) -> list[Branch]:
             branch = Branch(
                 name=name,
                 parent=begun.parent,
-                number=begun.number,
+                number=begun.version,
                 reason=begun.reason,
                 released=history.state.released,
                 versions=history.versions,

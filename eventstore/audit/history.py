@@ -163,7 +163,7 @@ class _Gatherer:
 
     @take.register
     def _(self, event: e.HarnessForked) -> None:
-        self._version("fork", event.tree, f"fork of {event.parent} v{event.number}")
+        self._version("fork", event.tree, f"fork of {event.parent} v{event.version}")
 
     def _version(
         self, origin: Literal["seed", "fork", "round", "reset"], tree: str, title: str, **more: Any

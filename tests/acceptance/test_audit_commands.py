@@ -4,6 +4,8 @@ import asyncio
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from contextlib import closing
 from datetime import UTC, datetime
@@ -78,11 +80,32 @@ def kept(versions: list[Any]) -> int:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
 def test_every_command_says_what_it_does_and_what_its_options_are(command: click.Command) -> None:
     text = CliRunner().invoke(command, ["--help"]).output
-    for option in ("--store", "RATCHET_STORE", "--lineage", "--json"):
+    for option in ("--store", "RATCHET_STORE", "--json"):
         assert option in text
+    assert ("--lineage" in text) == (command.name not in {"search", "index"})  # these know all lineages
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help
+
+
+def test_what_this_version_does_not_know_is_set_aside_and_listed(store: Path) -> None:
+    command = [str(Path(sys.executable).with_name("ratchet")), "doctor", "--store", str(store), "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout)
+    (found,) = [finding for finding in told["findings"] if finding["what"] == "ledger"]
+    assert found["ok"]
+    assert "set aside: 1 Odd (first at position" in found["found"]
+    assert "this version knows no such type" in found["found"]
+
+
+def test_texts_are_found_and_the_tables_are_named(store: Path, kept: int) -> None:
+    hits = facts(store, "search", "kept", "--kind", "reason", "--limit", "50")
+    assert kept in {hit["round"] for hit in hits if hit["campaign"] == "c2" and hit["title"] == "ChangeKept"}
+    assert ok(store, "search", "kept", "--limit", "1").count("\n") == 1
+    assert "nothing was found" in run(store, "search", "xylophone").stderr
+    told = facts(store, "index")
+    assert told["tables"]["campaigns"] == 2
+    with closing(sqlite3.connect(told["path"])) as connection:
+        assert connection.execute("SELECT count(*) FROM rounds").fetchone()[0] == ROUNDS + 1
 
 
 def test_a_round_is_shown_whole(store: Path, kept: int) -> None:
