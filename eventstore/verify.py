@@ -10,7 +10,7 @@ from contracts.events import CheckpointSigned, decode
 from contracts.record import Record
 from eventstore.chains import Chains, checkpoint
 from eventstore.database import open_reader
-from eventstore.errors import LedgerError
+from eventstore.errors import LedgerError, Tampered
 from eventstore.rows import COLUMNS, blob, envelope
 from eventstore.signing import STREAM, genuine
 from eventstore.sqlite import SqliteStore
@@ -93,6 +93,10 @@ class _Walk:
     def event(self, event: Envelope) -> None:
         self.events += 1
         last = self.chains.last
+        if not isinstance(event.position, int):  # the very tables are not what they were
+            raise Tampered(
+                last + 1, f"the place of an event is {_legible(event.position)}, which is no number"
+            )
         if event.position != last + 1:
             self.blame(f"positions {last + 1} to {event.position - 1} are missing", position=last + 1)
         if reason := self.chains.follow(event):
@@ -125,7 +129,7 @@ def _signed(event: Envelope) -> CheckpointSigned | None:
     return told if isinstance(told, CheckpointSigned) else None
 
 
-def _legible(text: str) -> str:
+def _legible(text: object) -> str:
     return str(text).encode(errors="backslashreplace").decode()
 
 
