@@ -28,8 +28,8 @@ test: $(STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest
 
 KILLS ?= 300
-faults: $(STAMP)  ## Kill processes at random, hundreds of times, and compare with an undisturbed campaign
-	@RATCHET_SOAK_KILLS=$(KILLS) $(BIN)/python -m pytest tests/soak tests/integration/test_campaign_faults.py
+faults: $(STAMP)  ## Kill processes at random, hundreds of times, and change every byte of a ledger
+	@RATCHET_SOAK_KILLS=$(KILLS) $(BIN)/python -m pytest tests/soak tests/integration/test_campaign_faults.py tests/unit/test_store_damage.py
 
 check: $(STAMP)  ## Lint and type-check
 	@$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import msgspec
@@ -11,7 +12,7 @@ from nats.aio.msg import Msg
 from bus import semconv, traces
 from bus.connection import ERROR_HEADER, Bus
 from bus.dead import dead_letter
-from bus.errors import BusError, MalformedMessage
+from bus.errors import BusError, BusUnavailable, MalformedMessage
 from bus.link import Interest
 
 Handler = Callable[[bytes], Awaitable[bytes]]
@@ -83,7 +84,8 @@ async def respond(
             ):
                 reply = await handler(bytes(message.data))
                 if message.reply:
-                    await bus.publish(message.reply, reply)
+                    with suppress(BusUnavailable):  # whoever asked hears nothing, and asks again
+                        await bus.publish(message.reply, reply)
         except Exception as error:
             if message.reply:
                 kind = "malformed" if is_malformed(error) else "internal"
