@@ -6,8 +6,11 @@ reader of lines alone can check every hash, and a file that was cut short is kno
 """
 
 import base64
+import errno
+import os
+import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,8 @@ from contracts.envelope import Envelope, blob_hash
 from contracts.record import Record
 from eventstore import rows
 from eventstore.chains import Chains, checkpoint
-from eventstore.database import FILE, drafted, open_reader
-from eventstore.errors import BadLine, StoreExists, Tampered
+from eventstore.database import FILE, drafted, open_reader, translate
+from eventstore.errors import BadLine, StoreExists, StoreFull, StoreReadOnly, Tampered
 
 FORMAT = 1
 
@@ -111,6 +114,53 @@ def load(folder: Path, lines: Iterable[bytes]) -> Tail:
         for number, text in enumerate(lines, 1):
             reading.take(number, text)
         return reading.finish()
+
+
+def backup(store: Path, folder: Path, *, check: Callable[[Path], bool]) -> int:
+    """Copy a ledger of one moment, by SQLite's own means, beside whoever serves it; its size in bytes.
+
+    Args:
+        store: the ledger's folder.
+        folder: where the copy goes, in place of an older one.
+        check: whether the copy in a folder is sound; called before it takes its place.
+
+    Raises:
+        StoreMissing, NotAStore, StoreTooNew: there is nothing to copy.
+        StoreFull, StoreReadOnly: there is no room, or no right, to write.
+        StoreExists: the folder holds a ledger that is no older copy of this one.
+        Tampered: the copy is not sound, so neither is the ledger.
+    """
+    if (folder / FILE).exists() and (folder.resolve() == store.resolve() or not _older(folder, store)):
+        raise StoreExists(folder)
+    draft = folder / "draft"
+    try:
+        draft.mkdir(parents=True, exist_ok=True)
+        (draft / FILE).unlink(missing_ok=True)
+        with closing(open_reader(store)) as live, closing(sqlite3.connect(draft / FILE)) as copy:
+            live.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        if not check(draft):
+            raise Tampered(0, "the copy is not sound, and was not kept")
+        with (draft / FILE).open("rb") as file:
+            os.fsync(file.fileno())
+        (draft / FILE).replace(folder / FILE)
+        return (folder / FILE).stat().st_size
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        raise (StoreFull(folder) if full else StoreReadOnly(folder)) from error
+    except sqlite3.Error as error:
+        raise translate(error, store) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _older(folder: Path, store: Path) -> bool:
+    """Whether the ledger in a folder is the beginning of another."""
+    with closing(open_reader(folder)) as old, closing(open_reader(store)) as live:
+        last = "SELECT position, hash FROM events ORDER BY position DESC LIMIT 1"
+        row = old.execute(last).fetchone()
+        same = "SELECT 1 FROM events WHERE position = ? AND hash = ?"
+        return row is None or live.execute(same, row).fetchone() is not None
 
 
 class _Reading:

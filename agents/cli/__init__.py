@@ -22,7 +22,7 @@ COMMANDS = {
 }
 AUDIT = (
     "log", "show", "search", "diff", "blame", "versions", "tree", "checkout", "replay", "counterfactual", "report",
-    "verify", "checkpoint", "index", "streams", "blob", "export", "import",
+    "verify", "checkpoint", "index", "streams", "blob", "backup", "export", "import",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import click
 
-from eventstore.audit.command import AuditCommand, options, read
+from eventstore.audit.command import AuditCommand, only_store, options, read
 
 
 @click.command(name="export", cls=AuditCommand)
@@ -104,5 +104,27 @@ def load(*, file: BinaryIO, store: Path, lineage: str, as_json: bool) -> None:
         )
 
 
-COMMANDS: tuple[click.Command, ...] = (export, load)
+@click.command(cls=AuditCommand)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@only_store
+def backup(*, folder: Path, store: Path, as_json: bool) -> None:
+    """Copy the ledger into FOLDER while it is served, and check every byte of the copy.
+
+    The copy is of one moment and appears only when it is sound. An older copy in FOLDER is replaced. To restore, give
+    FOLDER, or a copy of it, as --store. Keys are left out: they lie in keys/ of the store.
+    """
+    from eventstore.transfer import backup as copy
+    from eventstore.verify import verify
+
+    size = copy(store, folder, check=lambda draft: verify(draft).ok)
+    found = verify(folder)
+    if as_json:
+        facts = {"events": found.events, "blobs": found.blobs, "bytes": size, "checkpoint": found.checkpoint}
+        click.echo(json.dumps({"folder": str(folder), "position": found.position, **facts}))
+        return
+    click.echo(f"{found.events:,} events and {found.blobs:,} blobs ({size:,} bytes) copied to {folder}")
+    click.echo(f"intact; checkpoint {found.position}:{found.checkpoint}")
+
+
+COMMANDS: tuple[click.Command, ...] = (export, load, backup)
 """What is offered beside the commands that look."""

@@ -82,7 +82,9 @@ def test_every_command_says_what_it_does_and_what_its_options_are(command: click
     text = CliRunner().invoke(command, ["--help"]).output
     for option in ("--store", "RATCHET_STORE", "--json"):
         assert option in text
-    assert ("--lineage" in text) == (command.name not in {"search", "index"})  # these know all lineages
+    assert ("--lineage" in text) == (
+        command.name not in {"search", "index", "backup"}
+    )  # these know all lineages
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help
@@ -415,6 +417,42 @@ def test_a_ledger_is_handed_on_as_lines_and_comes_back_the_same(store: Path, tmp
     file.write_text(file.read_text().replace("ChangeKept", "ChangeLost"))
     forged = run(tmp_path / "other", "import", str(file))
     assert (forged.exit_code, "nothing was imported" in forged.stderr) == (4, True)
+
+
+def test_a_backup_is_made_beside_the_service_and_restores(store: Path, tmp_path: Path) -> None:
+    live, copy = tmp_path / "live", tmp_path / "copies" / "last"
+    shutil.copytree(store, live)
+
+    async def play() -> tuple[Any, Any]:
+        async with SqliteStore.open(
+            live
+        ) as opened:  # holds the lock, and has its newest commits in the log beside
+            await opened.append("task/two", 0, [NewEvent(event_id="t2", type="Odd", payload=b"{}")])
+            first = await asyncio.to_thread(facts, live, "backup", str(copy))
+            await opened.append("task/two", 1, [NewEvent(event_id="t3", type="Odd", payload=b"{}")])
+            return first, await asyncio.to_thread(facts, live, "backup", str(copy))
+
+    first, second = asyncio.run(play())
+    assert second["position"] == first["position"] + 1
+    assert [path.name for path in copy.iterdir()] == ["ledger.db"]
+    assert f"intact; checkpoint {second['position']}:{second['checkpoint']}" in ok(live, "backup", str(copy))
+    assert json.loads(ok(copy, "replay", "--check", "--json"))["ok"]
+    with closing(sqlite3.connect(live / "ledger.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE events SET payload = x'7b7d' WHERE position = 2")
+    refused = run(live, "backup", str(copy))
+    assert refused.exit_code == 4
+    assert "was not kept" in refused.stderr
+    assert ok(copy, "versions")
+    asyncio.run(_append(live, "task/two", "t4"))
+    before = (live / "ledger.db").read_bytes()
+    for source in (live, copy):  # itself, and one that goes further than what would be its copy
+        assert run(source, "backup", str(live)).exit_code == 2
+    assert (live / "ledger.db").read_bytes() == before
+
+
+async def _append(folder: Path, stream: str, name: str) -> None:
+    async with SqliteStore.open(folder) as opened:
+        await opened.append(stream, ANY, [NewEvent(event_id=name, type="Odd", payload=b"{}")])
 
 
 def _blobs(file: Path) -> list[str]:
