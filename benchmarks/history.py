@@ -32,7 +32,7 @@ from eventstore.audit.testing import synthetic_campaign
 from eventstore.database import drafted, open_reader
 from eventstore.replica import BLOB, HEAD, INSERT
 from eventstore.rows import COLUMNS, envelope, pack, values
-from eventstore.snapshots import Snapshotter, restore
+from eventstore.snapshots import Snapshotter, code, restore
 from eventstore.sqlite import SqliteStore
 from eventstore.testing import MemoryStore
 
@@ -160,7 +160,11 @@ async def starts(folder: Path) -> dict[str, float]:
         whole = await _fold(store, stream, Lineage())
         folding = time.perf_counter() - started
         taking = asyncio.create_task(Snapshotter(store).run())
-        while (found := await store.snapshot(stream)) is None or found.version < whole.version - 2000:  # noqa: ASYNC110
+        while (
+            (found := await store.snapshot(stream)) is None
+            or found.code != code()
+            or found.version < whole.version - 2000
+        ):
             await asyncio.sleep(0.05)
         taking.cancel()
         await asyncio.wait({taking})

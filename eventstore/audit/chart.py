@@ -168,6 +168,17 @@ def _axes(scale: _Scale, right: float, rounds: bool) -> list[str]:
     return parts
 
 
+def _named(places: Sequence[float], points: Sequence[Point], every: int) -> set[int]:
+    """The rounds whose names have room below the axis: those that kept something first, then every so-manieth."""
+    named: list[int] = []
+    kept = [index for index, point in enumerate(points) if point.kept]
+    for index in (*kept, *range(0, len(points), every)):
+        room = 5 + 4 * len(points[index].name)
+        if all(abs(places[index] - places[other]) >= room + 4 * len(points[other].name) for other in named):
+            named.append(index)
+    return set(named)
+
+
 def _rounds(points: Sequence[Point], scale: _Scale, right: float) -> list[str]:
     if not points:
         return []
@@ -180,6 +191,7 @@ def _rounds(points: Sequence[Point], scale: _Scale, right: float) -> list[str]:
         for x, p in zip(places, points, strict=True)
         if p.incumbent is not None
     ]
+    named = _named(places, points, every)
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in measured)
     parts = [f'<polyline class="line" points="{path}"/>']
     parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in measured]
@@ -193,7 +205,7 @@ def _rounds(points: Sequence[Point], scale: _Scale, right: float) -> list[str]:
             parts += _error(x + shift, low, high, kind)
             parts += _mark(x + shift, scale.y(point.challenger), kept=point.kept)
         parts.append("</g>")
-        if index % every == 0 or point.kept:
+        if index in named:
             weight = 700 if point.kept else 400
             kind = "ink" if point.kept else "faint"
             parts.append(
