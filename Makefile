@@ -42,8 +42,8 @@ bench: $(STAMP)  ## Measure: every benchmark in its short form
 
 EVIDENCE ?= .ratchet/evidence
 evidence: $(STAMP)  ## Run the campaigns, their controls and what is measured of them (hours; resumes where it was)
-	@$(BIN)/python benchmarks/campaign.py --out $(EVIDENCE) all
-	@$(BIN)/python benchmarks/demo.py --out $(EVIDENCE)/demos
+	@$(BIN)/python -m benchmarks.campaign --out $(EVIDENCE) all
+	@$(BIN)/python -m benchmarks.demo --out $(EVIDENCE)/demos
 
 format: $(STAMP)  ## Format and apply safe fixes
 	@$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 """What the bus costs: requests and jobs, beside a bare nats-py peer on the same server in the same run.
 
-`python benchmarks/bus_costs.py [--json] [--requests N] [--jobs N]`
+`python -m benchmarks.bus_costs [--json] [--requests N] [--jobs N]`
 """
 
 import argparse

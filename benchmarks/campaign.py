@@ -1,11 +1,11 @@
 """What a campaign is worth: sealed scores of seed and final harnesses beside controls of the same budget.
 
-    python benchmarks/campaign.py --out FOLDER run          the campaigns (real processes; a killed one resumes)
-    python benchmarks/campaign.py --out FOLDER controls     the controls, at the campaigns' budget of episodes
-    python benchmarks/campaign.py --out FOLDER measure      everything on the sealed tasks, with fresh seeds
-    python benchmarks/campaign.py --out FOLDER ablate       what each part of the final harnesses is worth
-    python benchmarks/campaign.py --out FOLDER report       the table, and the figures as SVG
-    python benchmarks/campaign.py --out FOLDER all
+    python -m benchmarks.campaign --out FOLDER run          the campaigns (real processes; a killed one resumes)
+    python -m benchmarks.campaign --out FOLDER controls     the controls, at the campaigns' budget of episodes
+    python -m benchmarks.campaign --out FOLDER measure      everything on the sealed tasks, with fresh seeds
+    python -m benchmarks.campaign --out FOLDER ablate       what each part of the final harnesses is worth
+    python -m benchmarks.campaign --out FOLDER report       the table, and the figures as SVG
+    python -m benchmarks.campaign --out FOLDER all
 
 Every step keeps its results in the folder and passes over what is there already.
 """

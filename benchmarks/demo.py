@@ -1,6 +1,6 @@
 """How often a demo keeps something, and whether that is real: `ratchet demo` for several seeds, one after the other.
 
-    python benchmarks/demo.py --out FOLDER [--seeds 1-10] [--check 10] [--json]
+    python -m benchmarks.demo --out FOLDER [--seeds 1-10] [--check 10] [--json]
 
 A demo counts if it kept at least one change, within its time. Afterwards its final harness is held against the seed
 harness on fresh seeds, on the tasks that it practised on and on the sealed ones. A seed whose demo is in the folder

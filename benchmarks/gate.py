@@ -5,7 +5,7 @@ chances; an episode is one draw, independent in both arms (no shared luck, which
 synthetic, the other are the practice tasks of `repair` as they were measured (`benchmarks/data/repair.json`, made by
 `benchmarks/campaign.py … export`): the seed harness's chances, and changes as large as those that raced.
 
-    python benchmarks/gate.py [--quick] [--json]
+    python -m benchmarks.gate [--quick] [--json]
 """
 
 import json

@@ -5,7 +5,7 @@ plain scaffold would: an edit that is not right is undone. An edit is right when
 package, be it the only one or one of several. What a setting solves is thus a ceiling that all harnesses of its sort
 share, and `reach` says which kinds of mistakes the edit grammar can mend at all.
 
-    python benchmarks/headroom.py [--suite repair] [--side practice] [--seeds 12] [--draws 24] [--tasks] [--json]
+    python -m benchmarks.headroom [--suite repair] [--side practice] [--seeds 12] [--draws 24] [--tasks] [--json]
 
 Weights are tuned on practice packages only, so that is the side that is looked at unless another is named; single
 tasks are never told of another side.

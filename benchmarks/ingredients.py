@@ -1,6 +1,6 @@
 """What single rules and decoding steps are worth on the seed harness: the ground on which the planner searches.
 
-    python benchmarks/ingredients.py --out FOLDER [--seeds 2]
+    python -m benchmarks.ingredients --out FOLDER [--seeds 2]
 
 Every moment meets every action, without a condition, on the practice tasks of `repair`; and every decoding parameter is
 moved to a few values. A change whose first episodes are the seed's to the letter is inert and not measured further.

@@ -3,7 +3,7 @@
 Peers run at their best setting that still fits into memory, on the same data, in the same process; each figure
 is the best of several runs. Ours includes making the random numbers.
 
-    python benchmarks/resampling.py [--quick] [--json]
+    python -m benchmarks.resampling [--quick] [--json]
 """
 
 import json

@@ -1,6 +1,6 @@
 """What a round costs beyond its episodes: agents, bus and ledger, in a real campaign under the real supervisor.
 
-`python benchmarks/round.py [--rounds 30] [--json]`. The suite's programs are a line each, so that episodes take
+`python -m benchmarks.round [--rounds 30] [--json]`. The suite's programs are a line each, so that episodes take
 milliseconds. All processes write spans to a file, whose cost is part of the figures.
 
 Counted per round is the wall time from its `RoundOpened` to the event that opens the next one (or, for the last one,

@@ -1,6 +1,6 @@
 """What a sandboxed episode costs to start, against a fresh `bwrap … python -I -c pass`; both in turns, in one run.
 
-    python benchmarks/sandbox.py [--rounds 40] [--json]
+    python -m benchmarks.sandbox [--rounds 40] [--json]
 
 cold: a new `Sandbox`, one trivial episode, and its end. warm: one trivial episode on a sandbox that is up.
 tests: one trivial test file on a sandbox that is up. shared: the same as one of many runs of an episode. CPU is
