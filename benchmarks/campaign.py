@@ -12,6 +12,7 @@ Every step keeps its results in the folder and passes over what is there already
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -304,6 +305,10 @@ def _report(given: tuple[Path, dict[str, tuple[int, int]]]) -> None:
         finals = [json.loads(path.read_bytes()) for path in paths if path.exists()]
         if finals:
             print(f"\n{side} tasks\n", *findings.difficulty(first, finals), sep="\n")
+    (out / "figures").mkdir(exist_ok=True)
+    for name in wanted:
+        if (chart := out / name / "report" / "score.svg").exists():
+            shutil.copy(chart, out / "figures" / f"{name}.svg")
     ledgers = {name: told(out, name) for name in wanted if (out / name / "report" / "report.md").exists()}
     for name, ledger in ledgers.items():
         print(f"\n{findings.spent(name, ledger)}\n", *findings.discovered(ledger), sep="\n")
