@@ -86,7 +86,8 @@ class ChatReply(Record):
     """What a model answered."""
 
     message: Message
-    finish_reason: Literal["stop", "tool_calls", "length", "refusal"] = "stop"
+    finish_reason: Literal["stop", "tool_calls", "length", "refusal", "malformed"] = "stop"
+    """`malformed`: a tool was called in a way that cannot be read, so no call is in the message."""
     usage: Usage = Usage()
 
 

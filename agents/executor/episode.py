@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from agents.executor.reports import Reports
-from agents.models.errors import ModelError
+from agents.models.errors import RequestRefusedError
 from agents.sandbox import Complete, Frame, Ok, Problem, Refused, Reply, out_of_budget
 from agents.sandbox.tests import TestSession
 from contracts.chat import ChatRequest, Message, Model, ToolCall, Usage
@@ -66,7 +66,7 @@ class Episode:
         self.calls += 1
         try:
             reply = self.model.complete(request)
-        except ModelError as error:
+        except RequestRefusedError as error:  # what cannot be asked is the harness's doing; no answer is not
             return Refused(error=Problem(kind="refused", message=str(error)))
         self.usage += reply.usage
         self.edits += [call for call in reply.message.tool_calls if call.name == "edit"]
@@ -142,7 +142,11 @@ class Episode:
 def run_episode(
     job: EpisodeJob, graded: GradedTask, tree: Mapping[str, bytes], model: Model, reports: Reports
 ) -> EpisodeResult:
-    """Run a job to its end. Blocks; raises SandboxFault or SandboxUnavailable when the infrastructure fails."""
+    """Run a job to its end. Blocks.
+
+    Raises:
+        SandboxFault, SandboxUnavailable, ModelUnavailableError: the infrastructure failed; that is no score.
+    """
     started = time.monotonic()
     task = graded.task
     episode = Episode(task, model, reports, noise=f"{graded.digest}/{job.seed}")

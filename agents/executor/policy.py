@@ -12,6 +12,7 @@ from agents.errors import ModelMismatch
 from agents.executor.episode import run_episode
 from agents.executor.patch import patch_of
 from agents.executor.reports import Reports
+from agents.models.errors import ModelUnavailableError
 from agents.models.shared import ensure_model, load_model
 from agents.work import Desk, Work
 from bus import traces
@@ -49,7 +50,10 @@ class Executor:
                 self.model = await load_model(self.desk.ledger)
             if self.model.fingerprint != job.fingerprint:
                 raise JobFailed(str(ModelMismatch(job.fingerprint, self.model.fingerprint)))
-            result = await self.run(job, self.model)
+            try:
+                result = await self.run(job, self.model)
+            except ModelUnavailableError as error:  # never a score: the episode runs again, here or elsewhere
+                raise JobFailed(str(error), retry=True) from error
             span.set_attribute("ratchet.seconds", result.seconds)  # without the queue and the ledger
             return msgspec.msgpack.encode(result)
 

@@ -3,6 +3,7 @@
 ModelError
 ├── RequestRefusedError     the request itself is at fault: sending it again will not help
 ├── ModelUnavailableError   no answer came: sending it again may help
+├── BadReplyError           an answer came that is none
 └── WeightsUnreadableError  the frozen counts cannot be read
 """
 
@@ -17,6 +18,10 @@ class RequestRefusedError(ModelError):
 
 class ModelUnavailableError(ModelError):
     """Raised when the model or the way to it is down, or took too long."""
+
+
+class BadReplyError(ModelError):
+    """Raised when a server sent something else than a reply: half of one, or an error under a status of success."""
 
 
 class WeightsUnreadableError(ModelError):

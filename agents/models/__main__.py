@@ -1,0 +1,71 @@
+"""`python -m agents.models serve`: the embedded model as an OpenAI-compatible endpoint."""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+USAGE, UNAVAILABLE = 2, 3
+NAME = "embedded"
+
+
+@click.group()
+def main() -> None:
+    """Models that others can ask."""
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True, help="0: a free one.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Store whose model to serve  [default: train one, which takes some seconds]",
+)
+def serve(port: int, store: Path | None) -> None:
+    """Serve the embedded model on loopback until SIGINT or SIGTERM.
+
+    Any OpenAI client can ask it: base URL http://127.0.0.1:PORT/v1, model `embedded`, any key, or the one in
+    RATCHET_SERVE_KEY if that is set. It answers with calls of a tool named `edit` and writes no prose.
+    """
+    from agents.models.serve import ModelServer
+    from agents.models.store import embedded_model, load_or_train
+    from bus import logs
+
+    logs.configure("models")
+    if store is None:
+        counts = load_or_train()
+    else:
+        from agents.cli.harness import choose
+        from eventstore.errors import LedgerError
+
+        try:
+            counts = choose(store, "head", "main").counts
+        except LedgerError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(USAGE)
+    try:
+        server = ModelServer(
+            embedded_model(counts), NAME, port=port, key=os.environ.get("RATCHET_SERVE_KEY", "")
+        )
+    except OSError as error:
+        click.echo(
+            f"Error: port {port} cannot be used ({error.strerror}); choose another with --port", err=True
+        )
+        sys.exit(UNAVAILABLE)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    server.start()
+    click.echo(f"serving model {NAME} ({server.model.fingerprint[:12]}) at {server.url}")
+    sys.stdout.flush()
+    ended.wait()
+    server.shutdown()
+    server.server_close()
+
+
+if __name__ == "__main__":
+    main()

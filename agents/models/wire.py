@@ -1,0 +1,280 @@
+"""The OpenAI chat protocol on the wire, and our own records: translated in both directions, by client and server alike.
+
+Whatever a server sends is taken as hostile: what cannot be understood is an error that says so, and never half a reply.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from agents.models.errors import BadReplyError, RequestRefusedError
+from contracts.chat import ChatReply, ChatRequest, Decoding, Message, Tool, ToolCall, Usage
+from contracts.statistics import derive_seed
+
+FinishReason = Literal["stop", "tool_calls", "length", "refusal", "malformed"]
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "length": "length",
+    "content_filter": "refusal",
+}
+
+
+class _Function(msgspec.Struct):
+    name: str = ""
+    arguments: str = ""
+
+
+class _Call(msgspec.Struct):
+    function: _Function
+    id: str = ""
+    type: str = "function"
+
+
+class _Said(msgspec.Struct):
+    role: str = "assistant"
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str = ""
+    refusal: str | None = None
+
+
+class _ToolFunction(msgspec.Struct):
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class _Tool(msgspec.Struct):
+    function: _ToolFunction
+    type: str = "function"
+
+
+class Asked(msgspec.Struct):
+    """A request as it comes in over the wire; fields that we do not know are passed over."""
+
+    messages: list[_Said]
+    model: str = ""
+    tools: list[_Tool] = []
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stream: bool = False
+    stream_options: dict[str, Any] = {}
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = 0
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    prompt_tokens_details: _Details | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Said
+    finish_reason: str | None = None
+
+
+class _Base(msgspec.Struct):
+    status_code: int = 0
+    status_msg: str = ""
+
+
+class _Answer(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    base_resp: _Base | None = None
+    error: dict[str, Any] | str | None = None
+
+
+# Requests ----------------------------------------------------------------------------------------------------
+
+
+def body(request: ChatRequest, model: str, *, unsupported: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The JSON of a request, without the parameters that a server does not honour."""
+    made: dict[str, Any] = {"model": model}
+    if request.tools:
+        made["tools"] = [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": tool.parameters,
+                },
+            }
+            for tool in request.tools
+        ]
+    made["messages"] = [_said(message) for message in request.messages]
+    decoding = msgspec.structs.asdict(request.decoding)
+    plain = msgspec.structs.asdict(Decoding())
+    made |= {
+        name: value
+        for name, value in decoding.items()
+        if value != plain[name] or name in ("temperature", "top_p")
+    }
+    if request.noise:
+        made["seed"] = int(derive_seed("noise", request.noise)[:8], 16) & 0x7FFFFFFF
+    return {name: value for name, value in made.items() if name not in unsupported}
+
+
+def _said(message: Message) -> dict[str, Any]:
+    made: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        made["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": msgspec.json.encode(call.arguments).decode()},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id:
+        made["tool_call_id"] = message.tool_call_id
+    return made
+
+
+def asked(data: bytes) -> tuple[ChatRequest, Asked]:
+    """A request from its JSON, for a server of ours.
+
+    Raises:
+        RequestRefusedError: it is none; the message says what is wrong with it.
+    """
+    try:
+        found = msgspec.json.decode(data, type=Asked)
+        messages = tuple(_message(each) for each in found.messages)
+    except (msgspec.MsgspecError, UnicodeDecodeError, BadReplyError) as error:
+        raise RequestRefusedError(f"this is no chat request: {error}") from error
+    given = {
+        name: value
+        for name in Decoding.__struct_fields__
+        if (value := getattr(found, name, None)) is not None
+    }
+    request = ChatRequest(
+        messages=messages,
+        tools=tuple(
+            Tool(name=t.function.name, description=t.function.description, parameters=t.function.parameters)
+            for t in found.tools
+        ),
+        decoding=Decoding(**given),
+        noise="" if found.seed is None else f"seed {found.seed}",
+    )
+    return request, found
+
+
+def _message(said: _Said) -> Message:
+    if said.role not in ("system", "user", "assistant", "tool", "developer"):
+        raise BadReplyError(f"a role {said.role!r}")
+    text = said.content
+    if isinstance(text, list):
+        text = "".join(str(part.get("text", "")) for part in text)
+    return Message(
+        role="system" if said.role == "developer" else said.role,  # type: ignore[arg-type]
+        content=text or "",
+        tool_calls=tuple(_call(call) for call in said.tool_calls or ()),
+        tool_call_id=said.tool_call_id,
+    )
+
+
+def _call(call: _Call) -> ToolCall:
+    try:
+        arguments = msgspec.json.decode(call.function.arguments or "{}", type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise BadReplyError(
+            f"a call of {call.function.name!r} whose arguments are no object ({error})"
+        ) from error
+    return ToolCall(id=call.id, name=call.function.name, arguments=arguments)
+
+
+# Replies -----------------------------------------------------------------------------------------------------
+
+
+def reply(data: bytes | Mapping[str, Any]) -> ChatReply:
+    """A reply from a server's JSON.
+
+    A call of a tool that cannot be read makes a reply that ended `malformed`: the model's fault, and said so. What is
+    no reply at all, or an error under a status of success, is the server's.
+
+    Raises:
+        BadReplyError: the server sent something else than a reply.
+    """
+    try:
+        found = (
+            msgspec.json.decode(data, type=_Answer)
+            if isinstance(data, bytes)
+            else msgspec.convert(data, _Answer)
+        )
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BadReplyError(f"the reply cannot be read ({error})") from error
+    if found.base_resp is not None and found.base_resp.status_code:
+        raise BadReplyError(
+            f"the server reports error {found.base_resp.status_code} under a status of success: "
+            f"{found.base_resp.status_msg}"
+        )
+    if found.error:
+        raise BadReplyError(f"the server reports an error under a status of success: {found.error}")
+    if not found.choices:
+        raise BadReplyError("the reply holds no choice")
+    choice = found.choices[0]
+    usage = _spent(found.usage)
+    finish: FinishReason = _FINISH.get(choice.finish_reason or "stop", "stop")
+    if choice.message.refusal:
+        return ChatReply(
+            message=Message(role="assistant", content=choice.message.refusal),
+            finish_reason="refusal",
+            usage=usage,
+        )
+    try:
+        message = _message(choice.message)
+    except BadReplyError as error:
+        return ChatReply(
+            message=Message(role="assistant", content=f"[the tool call could not be read: {error}]"),
+            finish_reason="malformed",
+            usage=usage,
+        )
+    if message.tool_calls and finish == "stop":
+        finish = "tool_calls"
+    return ChatReply(message=message, finish_reason=finish, usage=usage)
+
+
+def _spent(usage: _Usage | None) -> Usage:
+    if usage is None:
+        return Usage()
+    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else 0
+    return Usage(
+        input_tokens=max(0, usage.prompt_tokens or 0),
+        cached_tokens=max(0, cached or 0),
+        output_tokens=max(0, usage.completion_tokens or 0),
+    )
+
+
+def answer(given: ChatReply, model: str, name: str, created: int) -> dict[str, Any]:
+    """The JSON of a reply, for a server of ours."""
+    message = {**_said(given.message)}
+    message["content"] = message["content"] or None
+    finish = {"refusal": "content_filter", "malformed": "stop"}.get(given.finish_reason, given.finish_reason)
+    return {
+        "id": name,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        "usage": usage_facts(given.usage),
+    }
+
+
+def usage_facts(usage: Usage) -> dict[str, Any]:
+    """Usage as the wire has it."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
