@@ -18,7 +18,7 @@ _QUICK = 10.0
 _TOO_OFTEN = 5
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """The bus: an embedded nats-server on loopback, with a generated secret."""
 

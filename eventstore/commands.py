@@ -4,7 +4,6 @@ Exit codes: 0 fine, 2 wrong usage or no such store, 3 something is not available
 """
 
 import json
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,17 +17,10 @@ import msgspec
 from contracts.envelope import Envelope
 from eventstore import rows, select
 from eventstore.checkpoints import sign
-from eventstore.database import open_reader, translate
-from eventstore.errors import (
-    BusTaken,
-    LedgerError,
-    LedgerFault,
-    LedgerUnavailable,
-    StoreFull,
-    StoreLocked,
-    Tampered,
-)
+from eventstore.database import open_reader
+from eventstore.limits import is_hash
 from eventstore.moments import moment
+from eventstore.options import BROKEN, LedgerCommand, json_option, store_option
 from eventstore.printing import as_dict, listed, table
 from eventstore.signing import read_key
 from eventstore.verify import VerifyReport
@@ -39,53 +31,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-USAGE, UNAVAILABLE, BROKEN, INTERRUPTED = 2, 3, 4, 130
+INTERRUPTED = 130
 POLL = 0.25
 """Seconds between looks at a ledger that is followed."""
-
-
-class LedgerCommand(click.Command):
-    """A command that ends with a sentence and an exit code when the ledger refuses, whichever group lends it."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except LedgerError as error:
-            raise _Failure(error) from error
-        except sqlite3.Error as error:
-            raise _Failure(translate(error)) from error
-
-
-class _Failure(click.ClickException):
-    def __init__(self, error: LedgerError) -> None:
-        super().__init__(str(error))
-        self._error = error
-
-    @property
-    def exit_code(self) -> int:  # type: ignore[override]
-        if isinstance(self._error, Tampered):
-            return BROKEN
-        away = isinstance(self._error, BusTaken | LedgerUnavailable | StoreLocked | StoreFull | LedgerFault)
-        return UNAVAILABLE if away else USAGE
-
-
-def store_option(command: F) -> F:
-    """The option that names the store, the same for every command."""
-    return click.option(
-        "--store",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path(".ratchet"),
-        envvar="RATCHET_STORE",
-        show_default=True,
-        show_envvar=True,
-        help="Folder of the ledger.",
-    )(command)
-
-
-def json_option(command: F) -> F:
-    """The option that asks for JSON."""
-    return click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")(command)
 
 
 class LedgerGroup(click.Group):
@@ -147,8 +95,10 @@ def verify(*, store: Path, key: str, checkpoint: str, only_bytes: bool, as_json:
     Says what is sound when something is not. States are the matter of `replay --check`.
     """
     position, colon, expected = checkpoint.partition(":")
-    if checkpoint and not (colon and position.isdigit() and int(position) > 0 and expected):
-        raise click.BadParameter("want POSITION:HASH, as `verify` printed it", param_hint="--checkpoint")
+    if checkpoint and not (colon and position.isdigit() and int(position) > 0 and is_hash(expected)):
+        raise click.BadParameter(
+            "want POSITION:HASH with 64 hexadecimal digits, as `verify` printed it", param_hint="--checkpoint"
+        )
     report = verify_store(
         store,
         expect=(int(position), expected) if checkpoint else None,
@@ -184,12 +134,18 @@ def _tell_decisions(report: "CheckReport") -> None:
 @cli.command()
 @store_option
 @json_option
-def checkpoint(store: Path, as_json: bool) -> None:
+@click.option(
+    "--bus",
+    "url",
+    default="",
+    help="Bus of the service that serves it [default: RATCHET_BUS, or the store's own].",
+)
+def checkpoint(store: Path, url: str, as_json: bool) -> None:
     """Sign a checkpoint over everything in the ledger, beside the service or without one.
 
     While a campaign runs the service signs one after every round. Note position, hash and key elsewhere.
     """
-    signed = sign(store)
+    signed = sign(store, url)
     if as_json:
         facts = {"position": signed.position, "checkpoint": signed.checkpoint, "key": signed.key}
         click.echo(json.dumps(facts))

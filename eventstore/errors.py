@@ -10,6 +10,7 @@ LedgerError
 ├── Tampered            stored bytes do not fit their hash
 ├── Behind              others have appended to the log in the meantime
 ├── LedgerUnavailable   the service, or the log behind it, does not answer
+│   └── NoBus           nothing says where the bus is
 ├── BusTaken            the service of another ledger answers on the bus
 ├── LedgerFault         the service or the file failed for a reason of its own
 └── StoreError          the store's file cannot be used as asked
@@ -99,6 +100,18 @@ class LedgerUnavailable(LedgerError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the ledger service does not answer ({reason}): is `ratchet run` running?")
         self.reason = reason
+
+
+class NoBus(LedgerUnavailable):
+    """Raised when nothing says where the bus of a ledger is."""
+
+    def __init__(self, folder: Path) -> None:
+        LedgerError.__init__(
+            self,
+            f"no bus runs on {folder}, and neither --bus nor RATCHET_BUS names one: `python -m bus serve --store "
+            f"{folder}` starts one",
+        )
+        self.reason = "no bus"
 
 
 class LedgerFault(LedgerError):
@@ -205,8 +218,9 @@ class IsReplica(StoreError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(
-            f"{path} is a replica of a ledger on a bus, and is written through its log only: use --ledger "
-            "jetstream, or make a ledger of its own with `ratchet export` and `ratchet import`"
+            f"{path} is a replica of a ledger on a bus, and is written through its log only: run or serve it with "
+            "--ledger jetstream (`python -m eventstore serve --ledger jetstream --bus URL` suffices for revert, fork "
+            "and checkpoint), or make a ledger of its own with `ratchet export` and `ratchet import`"
         )
         self.path = path
 

@@ -38,15 +38,11 @@ def table(
 
     drawn = Table(box=None, header_style="bold", pad_edge=False, show_header=named)
     for index, name in enumerate(names):
-        last = index == len(names) - 1
-        drawn.add_column(
-            name,
-            justify="right" if index < numbers else "left",
-            no_wrap=True,
-            overflow="ellipsis" if last else "fold",
-        )
+        # Only the last column gives way: without its position an event cannot be asked for.
+        drawn.add_column(name, justify="right" if index < numbers else "left", no_wrap=index < len(names) - 1)
     for line in lines:
-        drawn.add_row(*(Text(" ".join(value.split())) for value in line))
+        *first, last = (" ".join(value.split()) for value in line)
+        drawn.add_row(*map(Text, first), Text(last, no_wrap=True, overflow="ellipsis"))
     Console().print(drawn)
 
 

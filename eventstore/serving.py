@@ -17,7 +17,7 @@ from bus.errors import BusError, BusUnavailable, NoResponder, RequestTimeout
 from bus.leases import Leases
 from bus.server import read_url
 from contracts.ledger import Streams
-from eventstore.errors import BusTaken, LedgerError, LedgerUnavailable
+from eventstore.errors import BusTaken, LedgerError, LedgerUnavailable, NoBus
 from eventstore.log import has_log
 from eventstore.replicated import ReplicatedStore
 from eventstore.service import DRAIN, LedgerService, subject_of
@@ -37,11 +37,11 @@ def bus_url(folder: Path, given: str = "") -> str:
     """The bus's address: as given, from `RATCHET_BUS`, or of the bus that runs on the store.
 
     Raises:
-        LedgerUnavailable: there is none.
+        NoBus: there is none.
     """
     url = given or os.environ.get("RATCHET_BUS", "") or read_url(folder)
     if not url:
-        raise LedgerUnavailable(f"no bus runs on {folder}, and neither --bus nor RATCHET_BUS names one")
+        raise NoBus(folder)
     return url
 
 

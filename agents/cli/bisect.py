@@ -71,7 +71,10 @@ def bisect(
     except LedgerError as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
     if not known.versions:
-        fail(f"{start} does not come before {end}: give other --from and --to", code=USAGE, as_json=as_json)
+        reason = (
+            f"{start} does not come before {end}, so there is nothing between: give other --from and --to"
+        )
+        fail(reason, code=USAGE, as_json=as_json)
     fingerprint = embedded_model(counts).fingerprint
     tasks = {known.task.digest: known.task}
     with LocalExecutors(counts, tasks, processes=processes, unsafe=no_sandbox) as pool:

@@ -91,7 +91,7 @@ class Job:
                 return
 
     async def _campaign(self) -> None:
-        self.progress.doing("starting the bus, the ledger and the agents")
+        self.progress.doing(f"starting {'' if self.bus else 'the bus, '}the ledger and the agents")
         url = await self._url()
         async with await connect(url, name="ratchet-run", deadline=30.0) as bus:
             await ensure_streams(bus)

@@ -128,6 +128,8 @@ def revert(version: str, reason: str, lineage: str, bus: str, store: Path, as_js
 
     Nothing is deleted: the reset is an event like any other, and running agents take the harness up at once.
     """
+    if not reason.strip():
+        raise click.BadParameter("say why: it goes into the ledger", param_hint="--reason")
 
     def make(state: Lineage) -> e.Event:
         tree = _version_tree(state, version)

@@ -1,10 +1,12 @@
 """A ledger to write to: the running service's where there is one, else the file itself."""
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from bus import logs
 from bus.connection import Bus, connect
 from bus.errors import BusError, BusUnavailable
 from bus.server import read_url
@@ -14,7 +16,8 @@ from eventstore.sqlite import SqliteStore
 
 
 async def running_bus(store: Path, bus: str = "", *, name: str = "ratchet") -> Bus | None:
-    """A connection to the bus that serves a store, if one does."""
+    """A connection to the bus that serves a store, if one does. What goes wrong with it is told on standard error."""
+    logs.configure("ratchet", file=sys.__stderr__)
     url = bus or read_url(store)
     if not url:
         return None

@@ -9,7 +9,7 @@ import anyio
 import click
 import msgspec
 
-from agents.cli.common import USAGE, fail, json_option, store_option
+from agents.cli.common import UNAVAILABLE, USAGE, fail, json_option, store_option
 from contracts.lineage import Lineage
 
 _LISTEN = 2.5
@@ -23,12 +23,15 @@ _LISTEN = 2.5
 @json_option
 def status(lineage: str, bus: str, store: Path, as_json: bool) -> None:
     """Show the campaign, the round, the agents that are alive, and approvals that wait."""
+    from bus.errors import BusError
     from eventstore.errors import LedgerError
 
     try:
         state, agents, running = anyio.run(_look, store, bus, lineage)
     except LedgerError as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
+    except BusError as error:
+        fail(str(error), code=UNAVAILABLE, kind=type(error).__name__, as_json=as_json)
     facts = _facts(lineage, state, agents, running)
     if as_json:
         click.echo(json.dumps(facts))

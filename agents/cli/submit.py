@@ -1,6 +1,7 @@
 """`ratchet submit`: a task published to the bus; a running agent solves it, and the result comes back."""
 
 import json
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -73,9 +74,11 @@ def submit(
 async def _publish(
     url: str, graded: GradedTask, submitted: e.TaskSubmitted, timeout: float
 ) -> e.Event | None:
+    from bus import logs
     from bus.connection import connect
     from eventstore.client import LedgerClient
 
+    logs.configure("ratchet", file=sys.__stderr__)
     async with await connect(url, name="ratchet-submit") as bus:
         ledger = LedgerClient(bus, patience=10.0)
         blob = await ledger.put(msgspec.json.encode(graded))

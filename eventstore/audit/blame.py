@@ -38,7 +38,11 @@ def blame(archive: Archive, versions: Sequence[VersionHistory], tree: str, path:
     """
     last = next((index for index, version in enumerate(versions) if version.tree == tree), None)
     if last is None:
-        raise NotInLedger(f"version {tree[:10]}", [version.name for version in versions], of="version yet")
+        raise NotInLedger(
+            f"version {tree[:10]}, which would have to have been the head,",
+            [version.name for version in versions],
+            of="version yet",
+        )
     known: dict[str, Owned] = {}
     current: Owned = ()
     for index, version in enumerate(versions[: last + 1]):

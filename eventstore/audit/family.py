@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from contracts import events as e
 from contracts.record import Record
 from eventstore.audit.archive import Archive
-from eventstore.audit.history import PREFIX, gather
-from eventstore.audit.rounds import VersionHistory
+from eventstore.audit.history import PREFIX, gather, lineage_events
+from eventstore.audit.rounds import History, VersionHistory
 
 
 class Branch(Record):
@@ -20,6 +20,19 @@ class Branch(Record):
     reason: str = ""
     released: str = ""
     versions: tuple[VersionHistory, ...] = ()
+
+
+def ancestry(archive: Archive, history: History) -> tuple[tuple[str, VersionHistory], ...]:
+    """The versions that led to a lineage's head, each with its lineage: before a fork those of its parents."""
+    own = tuple((history.name, version) for version in history.versions)
+    begun = archive.event(own[0][1].mark.position) if own and own[0][1].origin == "fork" else None
+    forked = e.decode(begun) if begun is not None else None
+    if not isinstance(forked, e.HarnessForked):
+        return own
+    parent = gather(lineage_events(archive, forked.parent), forked.parent)
+    before = ancestry(archive, parent)
+    kept = len(before) - len(parent.versions) + forked.version + 1
+    return (*before[:kept], *own[1:])
 
 
 def branches(archive: Archive) -> list[Branch]:

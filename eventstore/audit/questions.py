@@ -26,18 +26,24 @@ def blame(*, path: str, at: str, store: Path, lineage: str, as_json: bool) -> No
     PATH is a file of the harness, such as harness.toml. VERSION is named as for `diff`.
     """
     from eventstore.audit.blame import blame as ask
+    from eventstore.audit.family import ancestry
     from eventstore.audit.refs import find_harness
     from eventstore.audit.terminal import draw_table, facts_of, put
     from eventstore.audit.text import chance, line, plain, signed
 
     with read(store, lineage) as (archive, history):
-        lines = ask(archive, history.versions, find_harness(archive, history, at).tree, path)
+        line_of = ancestry(archive, history)
+        lines = ask(
+            archive, [version for _, version in line_of], find_harness(archive, history, at).tree, path
+        )
+    homes = {id(version): name for name, version in line_of}
     if as_json:
-        click.echo(json.dumps([facts_of(found) for found in lines]))
+        told = [facts_of(found) | {"lineage": homes[id(found.version)]} for found in lines]
+        click.echo(json.dumps(told))
         return
     rows = [
         (
-            found.version.name,
+            _version_name(found.version, homes[id(found.version)], lineage),
             _origin(history, found.version),
             signed(found.version.effect),
             chance(found.version.p if found.version.effect is not None else None),
@@ -51,6 +57,10 @@ def blame(*, path: str, at: str, store: Path, lineage: str, as_json: bool) -> No
             click.echo("\t".join((*map(line, row[:-1]), row[-1])))
         return
     put(draw_table(("version", "by", "Δ", "p", "line", "text"), rows, (2, 3, 4), folded=(), spared=(3,)))
+
+
+def _version_name(version: "VersionHistory", home: str, lineage: str) -> str:
+    return version.name if home == lineage else f"{home}/{version.name}"
 
 
 def _origin(history: "History", version: "VersionHistory") -> str:

@@ -177,7 +177,8 @@ def _sealed_sentence(sealed: Sealed) -> str:
         f"{span(sealed.low, sealed.high)}, and the solved share from {share(sealed.solved_base)} to "
         f"{share(sealed.solved_head)}"
     )
-    level = f"p = {sealed.p:.4f} against a level of {sealed.alpha:.4f} at check {sealed.check}"
+    chance = f"= {sealed.p:.4f}" if sealed.p >= 0.00005 else "< 0.0001"
+    level = f"p {chance} against a level of {sealed.alpha:.4f} at check {sealed.check}"
     if sealed.outcome == "released":
         return f"{head}: the claim holds ({level}) and the harness was released."
     if sealed.outcome == "refused":

@@ -27,6 +27,8 @@ def search(*, words: tuple[str, ...], kind: str | None, limit: int, store: Path,
 
     Words are found in any of their forms ("keep", "keeps", "keeping").
     """
+    if not any(character.isalnum() for word in words for character in word):
+        raise click.BadParameter("want at least one word of letters or digits", param_hint="WORDS")
     from eventstore.audit.index import search as ask
     from eventstore.audit.terminal import draw_table, facts_of, put
     from eventstore.audit.text import line

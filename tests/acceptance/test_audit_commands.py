@@ -1,13 +1,14 @@
 """What people read of a ledger, by the commands as they type them, from the file alone."""
 
 import asyncio
+import io
 import json
 import shutil
 import sqlite3
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from eventstore.audit.facts import build
 from eventstore.audit.history import gather, lineage_events
 from eventstore.audit.page import html
 from eventstore.audit.testing import SEED_FILES, synthetic_campaign
+from eventstore.printing import listed, table
 from eventstore.rows import COLUMNS, envelope
 from eventstore.sqlite import SqliteStore
 
@@ -371,6 +373,45 @@ def test_a_campaign_under_way_can_be_read_while_it_is_written(tmp_path: Path) ->
     assert "under way" in round_
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("log",), ("verify",), ("checkpoint",), ("streams",), ("show", "r1"), ("search", "word"), ("index",),
+        ("backup", "elsewhere"), ("blame", "agent.py"),
+    ],
+)  # fmt: skip
+def test_programs_are_told_of_errors_as_json(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(ratchet, [*arguments, "--store", str(tmp_path / "none"), "--json"])
+    assert told.exit_code == 2
+    assert json.loads(told.stdout)["error"]["kind"] == "StoreMissing"
+
+
+def test_what_is_no_answer_to_a_question_is_refused(store: Path) -> None:
+    for words in ((" ",), ('""',), ("-", "%")):
+        assert run(store, "search", *words).exit_code == 2
+    for note in ("5:abc", "5:" + "g" * 64, "0:" + "a" * 64):
+        refused = CliRunner().invoke(ratchet, ["verify", "--checkpoint", note, "--store", str(store)])
+        assert refused.exit_code == 2
+    empty = CliRunner().invoke(ratchet, ["revert", "v0", "--reason", " ", "--store", str(store)])
+    assert empty.exit_code == 2
+
+
+def test_on_a_narrow_terminal_an_event_keeps_its_position_and_its_type(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    drawn = io.StringIO()
+    with redirect_stdout(drawn):
+        drawn.isatty = lambda: True  # type: ignore[method-assign]
+        with opened(store) as archive:
+            events = list(archive.events("lineage/main"))[:9]
+        table(("position", "time", "stream", "type", "payload"), map(listed, events), numbers=1)
+    lines = drawn.getvalue().splitlines()[1:]
+    for event, line in zip(events, lines, strict=True):
+        assert line.split()[0] == str(event.position)
+        assert event.type in line
+
+
 def test_each_line_of_a_file_names_its_round(store: Path, versions: list[Any]) -> None:
     lines = facts(store, "blame", "harness.toml")
     assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
@@ -515,6 +556,10 @@ def test_a_fork_shares_the_past_and_stands_in_the_tree(store: Path, tmp_path: Pa
     assert _count(copy, "blobs") == blobs
     tree = {branch["name"]: branch for branch in facts(copy, "tree")}
     assert (tree["wide"]["parent"], tree["wide"]["number"], tree["deep"]["parent"]) == ("main", 1, "wide")
+    blamed = facts(copy, "blame", "harness.toml", "--lineage", "wide")
+    before = facts(copy, "blame", "harness.toml", "--at", "v1")
+    assert {line["lineage"] for line in blamed} == {"main"}
+    assert [line["version"] for line in blamed] == [line["version"] for line in before]
     v1 = tree["main"]["versions"][1]["tree"]
     assert tree["wide"]["versions"][0]["tree"] == v1
     drawn = ok(copy, "tree").splitlines()
