@@ -117,6 +117,8 @@ def verify(*, store: Path, key: str, checkpoint: str, only_bytes: bool, as_json:
         click.echo(json.dumps(facts))
     else:
         _tell(report, decided)
+        if checkpoint and report.ok:
+            click.echo(f"the same history as noted, up to position {position}")
     if not report.ok or (decided is not None and decided.decisions):
         raise SystemExit(BROKEN)
 

@@ -26,7 +26,7 @@ from contracts.lineage import Lineage, fold
 from contracts.settings import CampaignSettings, SuiteManifest
 from eventstore.audit.text import count, line
 from eventstore.client import LedgerClient
-from eventstore.errors import LedgerError
+from eventstore.errors import LedgerError, LedgerUnavailable
 
 
 class Job:
@@ -70,6 +70,10 @@ class Job:
             self.error, self.code = str(error), USAGE
         elif isinstance(error, BusError | LedgerError | ModelError):
             self.error, self.code = str(error), UNAVAILABLE
+            if "," in self.bus and isinstance(error, BusError | LedgerUnavailable):
+                self.error += (
+                    ". Are more than half of the bus's servers up? Without them nothing can be agreed on"
+                )
         else:
             raise error
 
