@@ -301,7 +301,7 @@ def main(quick: bool, as_json: bool) -> None:
         "null_rounds": [null_rounds(made, each, rounds) for each in RULES],
         "power": power_curve(made, (4, 8, 16, 24), decisions),
         "releases": [releases(decisions, gain) for gain in (0.0, 0.3, 0.6)],
-        "hundred_null_rounds": accumulated_null(made, RULES[-1], 2 if quick else 40),
+        "hundred_null_rounds": accumulated_null(made, RULES[-1], 2 if quick else 400),
     }
     real = measured()
     if real is not None:
