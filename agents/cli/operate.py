@@ -124,7 +124,7 @@ def deny(approval: str, note: str, lineage: str, bus: str, store: Path, as_json:
 @store_option
 @json_option
 def revert(version: str, reason: str, lineage: str, bus: str, store: Path, as_json: bool) -> None:
-    """Set the head back to VERSION: v0, v1 … (see `ratchet versions`), seed, or a hash of 6 characters or more.
+    """Set the head back to VERSION: v0, v1 … (see `ratchet versions`), seed, released, or 6 characters of a hash.
 
     Nothing is deleted: the reset is an event like any other, and running agents take the harness up at once.
     """
@@ -149,7 +149,7 @@ def revert(version: str, reason: str, lineage: str, bus: str, store: Path, as_js
 @store_option
 @json_option
 def fork(*, version: str, name: str, reason: str, lineage: str, bus: str, store: Path, as_json: bool) -> None:
-    """Begin a lineage NAME from VERSION of another one: v0, v1 …, seed, or a hash of 6 characters or more.
+    """Begin a lineage NAME from VERSION of another one: v0, v1 …, seed, head, released, or 6 characters of a hash.
 
     Both share what was before, and nothing is copied. `ratchet run SUITE --lineage NAME` works on it; release checks
     that the parent has made count for the fork, too.
@@ -159,7 +159,9 @@ def fork(*, version: str, name: str, reason: str, lineage: str, bus: str, store:
         from eventstore.errors import Conflict
 
         tree = _version_tree(state, version)
-        number = max(v.number for v in state.versions if v.tree == tree)
+        number = max((v.number for v in state.versions if v.tree == tree), default=-1)
+        if number < 0:  # the seed of a lineage that is a fork itself
+            raise Declined(f"{version} was never the head of {lineage}; fork the lineage whose head it was")
         event = e.HarnessForked(
             tree=tree,
             parent=lineage,
@@ -189,8 +191,9 @@ def fork(*, version: str, name: str, reason: str, lineage: str, bus: str, store:
 def _version_tree(state: Lineage, name: str) -> str:
     if not state.versions:
         raise Declined("this lineage holds no harness yet; `ratchet run` begins one")
-    if name == "seed":
-        return state.seed_tree
+    named = {"seed": state.seed_tree, "head": state.head, "released": state.released}
+    if named.get(name):
+        return named[name]
     if name.startswith("v") and name[1:].isdigit() and int(name[1:]) < len(state.versions):
         return state.versions[int(name[1:])].tree
     matches = {v.tree for v in state.versions if len(name) >= 6 and v.tree.startswith(name)}

@@ -551,7 +551,9 @@ def test_a_fork_shares_the_past_and_stands_in_the_tree(store: Path, tmp_path: Pa
     ):
         result = fork(*arguments)
         assert (result.exit_code, says in result.output) == (2, True), result.output
-    assert fork("head", "--name", "x").exit_code == 2
+    assert fork("head", "--name", "x").exit_code == 0
+    never = fork("seed", "--name", "y", "--lineage", "wide")
+    assert (never.exit_code, "never the head of wide" in never.output) == (2, True)
     assert fork("v0", "--name", "deep", "--lineage", "wide").exit_code == 0
     assert _count(copy, "blobs") == blobs
     tree = {branch["name"]: branch for branch in facts(copy, "tree")}
