@@ -20,7 +20,7 @@ from eventstore.checkpoints import sign
 from eventstore.database import open_reader
 from eventstore.limits import is_hash
 from eventstore.moments import moment
-from eventstore.options import BROKEN, LedgerCommand, json_option, store_option
+from eventstore.options import BROKEN, LedgerCommand, json_option, ledger_option, store_option
 from eventstore.printing import as_dict, listed, table
 from eventstore.signing import read_key
 from eventstore.verify import VerifyReport
@@ -52,15 +52,7 @@ def cli() -> None:
 @click.option(
     "--bus", "url", default="", help="Address of the bus [default: RATCHET_BUS, or the store's own]."
 )
-@click.option(
-    "--ledger",
-    type=click.Choice(["file", "jetstream"]),
-    default="file",
-    envvar="RATCHET_LEDGER",
-    show_default=True,
-    show_envvar=True,
-    help="Where the ledger lives: in the store's file, or in a log on the bus, of which the file is a replica.",
-)
+@ledger_option
 def serve(store: Path, url: str, ledger: str) -> None:
     """Serve the ledger over the bus until SIGINT or SIGTERM.
 

@@ -1,23 +1,12 @@
-"""What all commands of the ledger share: options, exit codes, and how an error is told."""
+"""What commands share: options, exit codes, and how an error of the ledger is told."""
 
 import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
-
-from eventstore.database import translate
-from eventstore.errors import (
-    BusTaken,
-    LedgerError,
-    LedgerFault,
-    LedgerUnavailable,
-    StoreFull,
-    StoreLocked,
-    Tampered,
-)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,38 +18,51 @@ class LedgerCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        as_json = bool(ctx.params.get("as_json"))
+        from eventstore.database import translate
+        from eventstore.errors import LedgerError
+
         try:
             return super().invoke(ctx)
         except LedgerError as error:
-            raise _Failure(error, as_json=as_json) from error
+            _refuse(ctx, error)
         except sqlite3.Error as error:
-            raise _Failure(translate(error), as_json=as_json) from error
+            _refuse(ctx, translate(error))
 
 
-class _Failure(click.ClickException):
-    def __init__(self, error: LedgerError, *, as_json: bool) -> None:
-        super().__init__(str(error))
-        self._error = error
-        self._as_json = as_json
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Say what is wrong, to programs as JSON."""
-        if self._as_json:
-            click.echo(json.dumps({"error": {"kind": type(self._error).__name__, "message": self.message}}))
-        else:
-            super().show(file)
-
-    @property
-    def exit_code(self) -> int:  # type: ignore[override]
-        if isinstance(self._error, Tampered):
-            return BROKEN
-        away = isinstance(self._error, BusTaken | LedgerUnavailable | StoreLocked | StoreFull | LedgerFault)
-        return UNAVAILABLE if away else USAGE
+def _refuse(ctx: click.Context, error: Exception) -> NoReturn:
+    as_json = bool(ctx.params.get("as_json"))
+    fail(str(error), code=exit_code(error), kind=type(error).__name__, as_json=as_json)
 
 
-def store_option(command: F) -> F:
-    """The option that names the store, the same for every command."""
+def exit_code(error: Exception) -> int:
+    """The exit code of an error of the ledger."""
+    from eventstore.errors import (
+        BadLine,
+        BusTaken,
+        LedgerFault,
+        LedgerUnavailable,
+        StoreFull,
+        StoreLocked,
+        Tampered,
+    )
+
+    if isinstance(error, Tampered | BadLine):
+        return BROKEN
+    away = isinstance(error, BusTaken | LedgerUnavailable | StoreLocked | StoreFull | LedgerFault)
+    return UNAVAILABLE if away else USAGE
+
+
+def fail(message: str, *, code: int, kind: str = "error", as_json: bool = False) -> NoReturn:
+    """End with a sentence that says what to do (or the same as JSON on standard output) and an exit code."""
+    if as_json:
+        click.echo(json.dumps({"error": {"kind": kind, "message": message}}))
+    else:
+        click.echo(f"Error: {message}", err=True)
+    raise SystemExit(code)
+
+
+def folder_option(text: str) -> Callable[[F], F]:
+    """--store, with a help text of one's own."""
     return click.option(
         "--store",
         type=click.Path(path_type=Path, file_okay=False),
@@ -68,10 +70,21 @@ def store_option(command: F) -> F:
         envvar="RATCHET_STORE",
         show_default=True,
         show_envvar=True,
-        help="Folder of the ledger.",
-    )(command)
+        help=text,
+    )
 
 
-def json_option(command: F) -> F:
-    """The option that asks for JSON."""
-    return click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")(command)
+store_option = folder_option("Folder of the ledger.")
+"""--store, for commands that touch the ledger alone."""
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
+"""--json, the same for every command."""
+ledger_option = click.option(
+    "--ledger",
+    type=click.Choice(["file", "jetstream"]),
+    default="file",
+    envvar="RATCHET_LEDGER",
+    show_default=True,
+    show_envvar=True,
+    help="Where the ledger lives: in the store's file, or in a log on the bus, of which the file is a replica.",
+)
+"""--ledger, for whoever starts a service."""

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from agents.cli.common import FAILED, INTERRUPTED, UNAVAILABLE, USAGE, fail, json_option, store_option
+from agents.cli.common import (
+    FAILED,
+    USAGE,
+    fail,
+    json_option,
+    no_sandbox_option,
+    processes_option,
+    running_episodes,
+    store_option,
+)
 
 if TYPE_CHECKING:
     from contracts.tasks import GradedTask
@@ -30,10 +39,8 @@ if TYPE_CHECKING:
     help="Mean score from which a version counts as passing.",
 )
 @click.option("--lineage", default="main", show_default=True, help="Name of the harness's lineage.")
-@click.option("--processes", type=click.IntRange(1), default=None, help="Executors  [default: one a core]")
-@click.option(
-    "--no-sandbox", is_flag=True, help="Run hostile code unprotected. Only on a machine made for it."
-)
+@processes_option
+@no_sandbox_option
 @store_option
 @json_option
 def bisect(
@@ -59,7 +66,6 @@ def bisect(
     from agents.cli.harness import choose
     from agents.executor.local import LocalExecutors
     from agents.models.store import embedded_model
-    from agents.sandbox import SandboxFault, SandboxUnavailable
     from contracts.jobs import EpisodeJob
     from contracts.statistics import derive_seed
     from eventstore.audit.bisection import Standing, search
@@ -97,14 +103,12 @@ def bisect(
             scores += [result.score for result in pool.run(known.trees[version.tree], jobs)]
             return Standing(version=version, scores=tuple(scores), recorded=had)
 
-        try:
+        with running_episodes(
+            interrupted="nothing was written",
+            fault="the infrastructure failed, so there is no score",
+            as_json=as_json,
+        ):
             turn = search(known.versions, measure, passing)
-        except KeyboardInterrupt:
-            fail("interrupted; nothing was written", code=INTERRUPTED, as_json=as_json)
-        except SandboxUnavailable as error:
-            fail(str(error), code=UNAVAILABLE, kind="SandboxUnavailable", as_json=as_json)
-        except SandboxFault as error:
-            fail(f"the infrastructure failed, so there is no score: {error}", code=FAILED, as_json=as_json)
     _show(turn, name, passing, as_json=as_json)
     if turn.first is None:
         raise SystemExit(FAILED)

@@ -1,19 +1,16 @@
 """What the commands share: options, errors in words or JSON, the budget's notation."""
 
 import getpass
-import json
 import re
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from agents.process import FAILED, OK, UNAVAILABLE, USAGE
 from contracts.settings import Limits
-
-F = TypeVar("F", bound=Callable[..., Any])
+from eventstore.options import fail, folder_option, json_option
 
 INTERRUPTED = 130
 
@@ -26,36 +23,39 @@ __all__ = [
     "BudgetType",
     "fail",
     "json_option",
+    "no_sandbox_option",
+    "processes_option",
+    "running_episodes",
     "store_option",
     "user_name",
 ]
 
 
-def store_option(command: F) -> F:
-    """--store, the same for every command."""
-    return click.option(
-        "--store",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path(".ratchet"),
-        envvar="RATCHET_STORE",
-        show_default=True,
-        show_envvar=True,
-        help="Folder that holds the ledger and all else.",
-    )(command)
+store_option = folder_option("Folder that holds the ledger and all else.")
+"""--store, the same for every command."""
+processes_option = click.option(
+    "--processes", type=click.IntRange(1), default=None, help="Executors  [default: one a core]"
+)
+"""--processes, for commands that run episodes themselves."""
+no_sandbox_option = click.option(
+    "--no-sandbox", is_flag=True, help="Run hostile code unprotected. Only on a machine made for it."
+)
+"""--no-sandbox, for the same."""
 
 
-def json_option(command: F) -> F:
-    """--json, the same for every command."""
-    return click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")(command)
+@contextmanager
+def running_episodes(*, interrupted: str, fault: str, as_json: bool) -> Iterator[None]:
+    """A block that runs episodes: what ends it before its time ends the command, in these words."""
+    from agents.sandbox import SandboxFault, SandboxUnavailable
 
-
-def fail(message: str, *, code: int, kind: str = "error", as_json: bool = False) -> NoReturn:
-    """End with a sentence that says what to do (or the same as JSON on standard output) and an exit code."""
-    if as_json:
-        click.echo(json.dumps({"error": {"kind": kind, "message": message}}))
-    else:
-        click.echo(f"Error: {message}", err=True)
-    sys.exit(code)
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail(f"interrupted; {interrupted}", code=INTERRUPTED, as_json=as_json)
+    except SandboxUnavailable as error:
+        fail(str(error), code=UNAVAILABLE, kind="SandboxUnavailable", as_json=as_json)
+    except SandboxFault as error:
+        fail(f"{fault}: {error}", code=FAILED, as_json=as_json)
 
 
 def user_name() -> str:

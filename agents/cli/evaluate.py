@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from agents.cli.common import FAILED, INTERRUPTED, UNAVAILABLE, USAGE, fail, json_option, store_option
+from agents.cli.common import (
+    USAGE,
+    fail,
+    json_option,
+    no_sandbox_option,
+    processes_option,
+    running_episodes,
+    store_option,
+)
 from contracts.jobs import EpisodeJob, EpisodeResult
 
 
@@ -26,10 +34,8 @@ from contracts.jobs import EpisodeJob, EpisodeResult
 )
 @click.option("--lineage", default="main", show_default=True, help="Name of the harness's lineage.")
 @click.option("--test", "command", default="", help="Test command of a bare directory, as one string.")
-@click.option("--processes", type=click.IntRange(1), default=None, help="Executors  [default: one a core]")
-@click.option(
-    "--no-sandbox", is_flag=True, help="Run hostile code unprotected. Only on a machine made for it."
-)
+@processes_option
+@no_sandbox_option
 @store_option
 @json_option
 def evaluate(
@@ -57,7 +63,6 @@ def evaluate(
     from agents.cli.harness import HarnessUnknown, choose
     from agents.executor.local import LocalExecutors
     from agents.models.store import embedded_model
-    from agents.sandbox import SandboxFault, SandboxUnavailable
     from agents.tasks.errors import TaskError
     from agents.tasks.suite import load_suite
     from contracts.statistics import cluster_interval, derive_seed
@@ -86,24 +91,23 @@ def evaluate(
     ]
     known = {task.digest: task for task in tasks}
     started = time.monotonic()
-    try:
-        with LocalExecutors(chosen.counts, known, processes=processes, unsafe=no_sandbox) as pool:
-            bar = Console(stderr=True)
-            done = track(
-                pool.run(chosen.files, jobs),
-                "episodes",
-                len(jobs),
-                console=bar,
-                transient=True,
-                disable=as_json,
-            )
-            results = {(result.task_id, result.seed): result for result in done}
-    except KeyboardInterrupt:
-        fail("interrupted; an evaluation keeps nothing, run it again", code=INTERRUPTED, as_json=as_json)
-    except SandboxUnavailable as error:
-        fail(str(error), code=UNAVAILABLE, kind="SandboxUnavailable", as_json=as_json)
-    except SandboxFault as error:
-        fail(f"the infrastructure failed, so there is no score: {error}", code=FAILED, as_json=as_json)
+    with (
+        running_episodes(
+            interrupted="an evaluation keeps nothing, run it again",
+            fault="the infrastructure failed, so there is no score",
+            as_json=as_json,
+        ),
+        LocalExecutors(chosen.counts, known, processes=processes, unsafe=no_sandbox) as pool,
+    ):
+        done = track(
+            pool.run(chosen.files, jobs),
+            "episodes",
+            len(jobs),
+            console=Console(stderr=True),
+            transient=True,
+            disable=as_json,
+        )
+        results = {(result.task_id, result.seed): result for result in done}
     rows = [[results[task.task.id, key] for key in keys] for task in tasks]
     flat = [result for row in rows for result in row]
     summary = {

@@ -24,6 +24,7 @@ from agents.cli.common import (
 from agents.cli.progress import Progress
 from contracts import gate
 from contracts.settings import CampaignSettings, Limits
+from eventstore.options import ledger_option
 
 if TYPE_CHECKING:
     from agents.tasks.suite import Suite
@@ -90,14 +91,7 @@ if TYPE_CHECKING:
     default="",
     help="A bus that runs already: nats://…; the servers of a cluster with commas between.",
 )
-@click.option(
-    "--ledger",
-    type=click.Choice(["file", "jetstream"]),
-    default="file",
-    envvar="RATCHET_LEDGER",
-    show_default=True,
-    help="Where the ledger lives: in the store's file, or replicated in JetStream on the bus's servers.",
-)
+@ledger_option
 @click.option("--abandon", is_flag=True, help="End a campaign with other settings that is under way.")
 @click.option(
     "--collected/--no-collected",

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agents.cli.common import FAILED, INTERRUPTED, UNAVAILABLE, USAGE, fail, json_option, store_option
+from agents.cli.common import (
+    FAILED,
+    USAGE,
+    fail,
+    json_option,
+    no_sandbox_option,
+    running_episodes,
+    store_option,
+)
 from contracts.jobs import EpisodeJob, EpisodeResult
 from contracts.tasks import GradedTask
 
@@ -26,9 +34,7 @@ if TYPE_CHECKING:
     "--apply", "apply_", is_flag=True, help="Write the patch to DIRECTORY when the visible tests pass."
 )
 @click.option("--lineage", default="main", show_default=True, help="Name of the harness's lineage.")
-@click.option(
-    "--no-sandbox", is_flag=True, help="Run hostile code unprotected. Only on a machine made for it."
-)
+@no_sandbox_option
 @store_option
 @json_option
 def solve(
@@ -53,7 +59,6 @@ def solve(
 
     from agents.cli.harness import HarnessUnknown, choose
     from agents.executor.patch import patch_of
-    from agents.sandbox import SandboxFault, SandboxUnavailable
     from agents.tasks.errors import TaskError
     from agents.tasks.load import load_visible
     from eventstore.errors import LedgerError
@@ -63,14 +68,10 @@ def solve(
         chosen = choose(store, harness, lineage)
     except (TaskError, HarnessUnknown, LedgerError) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
-    try:
+    with running_episodes(
+        interrupted="nothing was changed", fault="the infrastructure failed", as_json=as_json
+    ):
         results = _attempts(graded, chosen, attempts, seed, unsafe=no_sandbox, quiet=as_json)
-    except KeyboardInterrupt:
-        fail("interrupted; nothing was changed", code=INTERRUPTED, as_json=as_json)
-    except SandboxUnavailable as error:
-        fail(str(error), code=UNAVAILABLE, kind="SandboxUnavailable", as_json=as_json)
-    except SandboxFault as error:
-        fail(f"the infrastructure failed: {error}", code=FAILED, as_json=as_json)
     solved = results[-1].visible_passed
     best = results[-1] if solved else max(results, key=lambda result: result.score)
     files = best.files if solved or best.score > 0 else {}

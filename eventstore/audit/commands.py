@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from eventstore.audit import questions, searching, sharing
-from eventstore.audit.command import BROKEN, AuditCommand, options, read
+from eventstore.audit.command import AuditCommand, options, read
+from eventstore.options import BROKEN
 
 
 @click.command(cls=AuditCommand)
