@@ -30,8 +30,7 @@ from contracts.envelope import NewEvent
 from contracts.lineage import Lineage, fold
 from eventstore.audit.testing import synthetic_campaign
 from eventstore.database import drafted, open_reader
-from eventstore.replica import BLOB, HEAD, INSERT
-from eventstore.rows import COLUMNS, envelope, pack, values
+from eventstore.rows import BLOB, COLUMNS, HEAD, INSERT, envelope, pack, values
 from eventstore.snapshots import Snapshotter, code, restore
 from eventstore.sqlite import SqliteStore
 from eventstore.testing import MemoryStore

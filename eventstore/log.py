@@ -13,7 +13,7 @@ import msgspec
 
 from bus import jetstream
 from bus.connection import Bus
-from bus.errors import BusError, BusUnavailable, NoResponder, RequestTimeout, StreamFailed, WrongSequence
+from bus.errors import BusError, StreamFailed, WrongSequence
 from bus.streams import COMMITS, ensure_stream
 from contracts.envelope import blob_hash
 from contracts.ledger import Commit
@@ -111,10 +111,8 @@ class BusLog:
                 place = Place(sequence=end, digest=blob_hash(message.data))
                 found.append((place, _decoded(end, b"".join(parts))))
                 parts = []
-            if (
-                not parts or not messages
-            ):  # a batch is whole or not there; what is lacking comes with the next page
-                return found
+            if not parts or not messages:
+                return found  # else a batch goes on: it is whole or not there, and its rest comes with the next page
 
     def holds(self, place: Place) -> bool:
         """Whether a transaction still ends where it did. Raises LedgerUnavailable."""
@@ -138,8 +136,6 @@ async def _named(work: Callable[[], Awaitable[T]]) -> T:
     """A call of the bus, with its errors as the ledger's."""
     try:
         return await work()
-    except (BusUnavailable, NoResponder, RequestTimeout) as error:
-        raise LedgerUnavailable(str(error)) from error
     except StreamFailed as error:
         raise LedgerFault(str(error)) from error
     except BusError as error:

@@ -8,14 +8,16 @@ have it put it back.
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
 
-from contracts.envelope import GENESIS, Envelope, blob_hash
+from contracts.envelope import GENESIS, blob_hash
 from contracts.ledger import Commit, PackedBlob
 from contracts.record import Record
 from eventstore import rows
 from eventstore.errors import Behind, LedgerUnavailable, LogDiverged, Tampered
+
+T = TypeVar("T")
 
 PORTION = 4 * 1024 * 1024
 """Bytes of a transaction when a log is filled from a file."""
@@ -45,12 +47,6 @@ _TABLE = (
 )
 _NOTE = "INSERT OR REPLACE INTO replica VALUES (1, ?, ?, ?)"
 _NOWHERE = Place(sequence=0, digest="")
-INSERT = f"INSERT INTO events ({rows.COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608 (our own constants)
-HEAD = (
-    "INSERT INTO streams (stream, version, hash) VALUES (?, ?, ?) "
-    "ON CONFLICT (stream) DO UPDATE SET version = excluded.version, hash = excluded.hash"
-)
-BLOB = "INSERT OR IGNORE INTO blobs (hash, size, codec, data) VALUES (?, ?, ?, ?)"
 
 
 class Log(Protocol):
@@ -207,40 +203,38 @@ def _apply(connection: sqlite3.Connection, sequence: int, commit: Commit) -> Non
         if (event.version - 1, event.prev_hash) != heads[event.stream]:
             raise Tampered(number, f"it does not continue its stream, at sequence {sequence} of the log")
         heads[event.stream] = (event.version, event.hash)
-        connection.execute(INSERT, rows.values(event))
-    connection.executemany(HEAD, [(stream, *head) for stream, head in heads.items()])
+        connection.execute(rows.INSERT, rows.values(event))
+    connection.executemany(rows.HEAD, [(stream, *head) for stream, head in heads.items()])
     for blob in commit.blobs:
         if blob_hash(rows.unpack(blob.codec, blob.data)) != blob.hash:
             raise Tampered(0, f"blob {blob.hash} is damaged at sequence {sequence} of the log")
-        connection.execute(BLOB, (blob.hash, blob.length, blob.codec, blob.data))
+        connection.execute(rows.BLOB, rows.blob_values(blob))
 
 
 def _missing(connection: sqlite3.Connection, seen: Seen) -> Iterator[Commit]:
     """What a file holds beyond what was seen in a log, in portions; blobs go before the events that name them."""
     start = seen.position
-    some: list[PackedBlob] = []
-    size = 0
-    for row in connection.execute("SELECT hash, size, codec, data FROM blobs ORDER BY rowid").fetchall():
-        if row[0] in seen.blobs:
-            continue
-        some.append(PackedBlob(hash=row[0], length=row[1], codec=row[2], data=row[3]))
-        size += len(row[3])
-        if size >= PORTION:
-            yield Commit(base=start, blobs=tuple(some))
-            some, size = [], 0
-    if some:
+    stored = connection.execute("SELECT hash, size, codec, data FROM blobs ORDER BY rowid")
+    blobs = (
+        PackedBlob(hash=row[0], length=row[1], codec=row[2], data=row[3])
+        for row in stored
+        if row[0] not in seen.blobs
+    )
+    for some in _portions(blobs, lambda blob: len(blob.data)):
         yield Commit(base=start, blobs=tuple(some))
-    events: list[Envelope] = []
-    size = 0
-    for event in rows.scan(connection, start):
-        events.append(event)
-        size += rows.room(event)
-        if size >= PORTION:
-            yield _portion(events)
-            events, size = [], 0
-    if events:
-        yield _portion(events)
+    for events in _portions(rows.scan(connection, start), rows.room):
+        yield Commit(base=events[0].position - 1, events=tuple(events))
 
 
-def _portion(events: Sequence[Envelope]) -> Commit:
-    return Commit(base=events[0].position - 1, events=tuple(events))
+def _portions(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Items in order, as many together as make a transaction."""
+    some: list[T] = []
+    room = 0
+    for item in items:
+        some.append(item)
+        room += size(item)
+        if room >= PORTION:
+            yield some
+            some, room = [], 0
+    if some:
+        yield some

@@ -6,13 +6,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from contracts.envelope import Envelope, blob_hash
-from contracts.ledger import Page
+from contracts.ledger import PackedBlob, Page
 from eventstore.errors import BlobMissing, Tampered
 
 COLUMNS = (
     "event_id, stream, version, position, type, schema, at, actor, causation, correlation, traceparent, "
     "prev_hash, hash, payload"
 )
+INSERT = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608 (our own constants)
+"""Takes `values` of an event."""
+HEAD = (
+    "INSERT INTO streams (stream, version, hash) VALUES (?, ?, ?) "
+    "ON CONFLICT (stream) DO UPDATE SET version = excluded.version, hash = excluded.hash"
+)
+BLOB = "INSERT OR IGNORE INTO blobs (hash, size, codec, data) VALUES (?, ?, ?, ?)"
+"""Takes `blob_values`; one that is there already is left alone."""
 _ROOM = 320
 """Bytes of an envelope in a message beside its texts and payload, at most."""
 
@@ -55,6 +63,11 @@ def values(event: Envelope) -> tuple[object, ...]:
         event.hash,
         event.payload,
     )
+
+
+def blob_values(blob: PackedBlob) -> tuple[object, ...]:
+    """The row of a blob."""
+    return blob.hash, blob.length, blob.codec, blob.data
 
 
 def page(connection: sqlite3.Connection, stream: str | None, after: int, limit: int, max_bytes: int) -> Page:

@@ -75,9 +75,7 @@ def save(folder: Path, snapshot: Snapshot) -> None:
     """Put a snapshot in the place of the one before."""
     path = path_of(folder, snapshot.stream)
     draft = path.with_suffix(f".{os.getpid()}")
-    with suppress(
-        OSError
-    ):  # a full disk or a folder that may not be written costs time later, and nothing now
+    with suppress(OSError):  # a snapshot that cannot be written costs time later, and nothing now
         path.parent.mkdir(exist_ok=True)
         draft.write_bytes(msgspec.msgpack.encode(snapshot))
         draft.replace(path)
@@ -157,9 +155,7 @@ class Snapshotter:
                 _log.debug("snapshot taken", stream=event.stream, version=state.version)
         try:
             self._states[event.stream] = fold(state, event)
-        except (
-            ValueError
-        ) as error:  # no snapshots of what does not fold; that it does not is for others to say
+        except ValueError as error:  # no snapshots of what does not fold; it is for others to say why
             _log.warning(
                 "a lineage does not fold", stream=event.stream, version=event.version, error=str(error)
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from contracts.envelope import Envelope, NewEvent, blob_hash
-from contracts.ledger import Appended, Page, Snapshot
+from contracts.ledger import Appended, PackedBlob, Page, Snapshot
 from eventstore import rows
 from eventstore.database import FILE, open_reader, translate
 from eventstore.errors import StoreClosed, StoreReadOnly
@@ -183,8 +183,8 @@ class SqliteStore:
         name, (codec, packed) = await asyncio.to_thread(lambda: (blob_hash(data), rows.pack(data)))
         if await self.has((name,)):
             return name
-        future = asyncio.get_running_loop().create_future()
-        await self._submit(BlobJob(name, len(data), codec, packed, future))
+        blob = PackedBlob(hash=name, length=len(data), codec=codec, data=packed)
+        await self._submit(BlobJob(blob, asyncio.get_running_loop().create_future()))
         return name
 
     async def get(self, hash: str) -> bytes:  # noqa: A002 (the field's own word)

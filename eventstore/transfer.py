@@ -207,10 +207,8 @@ class _Reading:
         found = Tail(events=self.chains.last, blobs=self.blobs, checkpoint=checkpoint(self.chains.heads))
         if tail != found:
             raise BadLine(self.number, f"the lines before it give {_facts(found)}, it says {_facts(tail)}")
-        self.connection.executemany(
-            "INSERT INTO streams VALUES (?, ?, ?)",
-            [(stream, version, digest) for stream, (version, digest) in self.chains.heads.items()],
-        )
+        heads = [(stream, *head) for stream, head in self.chains.heads.items()]
+        self.connection.executemany(rows.HEAD, heads)
         return tail
 
     def _event(self, line: EventLine) -> None:
@@ -225,10 +223,8 @@ class _Reading:
             raise BadLine(self.number, f"position {event.position} follows position {self.chains.last}")
         if fault := self.chains.follow(event):
             raise BadLine(self.number, f"position {event.position}: {fault}")
-        marks = ", ".join("?" * len(event.__struct_fields__))
-        values = tuple(getattr(event, name) for name in rows.COLUMNS.split(", "))
         try:
-            self.connection.execute(f"INSERT INTO events ({rows.COLUMNS}) VALUES ({marks})", values)  # noqa: S608
+            self.connection.execute(rows.INSERT, rows.values(event))
         except sqlite3.IntegrityError as error:
             raise BadLine(self.number, f"an event of this id was there before ({error})") from error
 

@@ -27,7 +27,7 @@ from eventstore.errors import (
     Malformed,
     StoreClosed,
 )
-from eventstore.replica import BLOB, HEAD, INSERT, Log, Replica, is_replica
+from eventstore.replica import Log, Replica, is_replica
 
 BATCH_JOBS = 2048
 """Most appends and blobs in one transaction."""
@@ -56,16 +56,13 @@ class AppendJob:
 class BlobJob:
     """A blob, packed, that waits for its transaction."""
 
-    hash: str
-    length: int
-    codec: str
-    data: bytes
+    blob: PackedBlob
     future: "asyncio.Future[Any]"
 
     @property
     def size(self) -> int:
         """Bytes that it writes, about."""
-        return len(self.data)
+        return len(self.blob.data)
 
 
 @dataclass(eq=False)
@@ -213,9 +210,9 @@ class Writer:
                 outcomes.append((job.future, self._position))
                 continue
             if isinstance(job, BlobJob):
-                if connection.execute(BLOB, (job.hash, job.length, job.codec, job.data)).rowcount:
-                    blobs.append(PackedBlob(hash=job.hash, length=job.length, codec=job.codec, data=job.data))
-                outcomes.append((job.future, job.hash))
+                if connection.execute(rows.BLOB, rows.blob_values(job.blob)).rowcount:
+                    blobs.append(job.blob)
+                outcomes.append((job.future, job.blob.hash))
                 continue
             try:
                 answer, added = ledger.decide(job.stream, job.expected, job.events, now=now)
@@ -227,8 +224,8 @@ class Writer:
             if added:
                 changed[job.stream] = None
         if events:
-            connection.executemany(INSERT, map(rows.values, events))
-            connection.executemany(HEAD, [(stream, *ledger.heads[stream]) for stream in changed])
+            connection.executemany(rows.INSERT, map(rows.values, events))
+            connection.executemany(rows.HEAD, [(stream, *ledger.heads[stream]) for stream in changed])
         if self._replica is not None and (events or blobs):
             commit = Commit(base=self._position, events=tuple(events), blobs=tuple(blobs))
             self._replica.publish(connection, commit)
