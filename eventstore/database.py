@@ -160,26 +160,38 @@ def drafted(folder: Path) -> Iterator[sqlite3.Connection]:
     path = folder / FILE
     draft = path.with_name(FILE + ".new")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        draft.unlink(missing_ok=True)
-        connection = sqlite3.connect(draft, isolation_level=None)
-        try:
-            connection.executescript(
-                f"PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={FORMAT};BEGIN;{_TABLES}"
-            )
-            yield connection
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
-        draft.replace(path)
-        _sync(folder)
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise (StoreFull(path) if full else StoreReadOnly(folder)) from error
-    except sqlite3.Error as error:
-        raise translate(error, path) from error
+        with writing_into(folder):
+            draft.unlink(missing_ok=True)
+            connection = sqlite3.connect(draft, isolation_level=None)
+            try:
+                connection.executescript(
+                    f"PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={FORMAT};BEGIN;{_TABLES}"
+                )
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+            draft.replace(path)
+            _sync(folder)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_into(folder: Path) -> Iterator[None]:
+    """A block that writes a ledger's file into a folder, which is made; what the system refuses is told in our words.
+
+    Raises:
+        StoreFull, StoreReadOnly: there is no room, or no right, to write.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        raise (StoreFull(folder / FILE) if full else StoreReadOnly(folder)) from error
+    except sqlite3.Error as error:
+        raise translate(error, folder / FILE) from error
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -6,11 +6,10 @@ reader of lines alone can check every hash, and a file that was cut short is kno
 """
 
 import base64
-import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from contracts.envelope import Envelope, blob_hash
 from contracts.record import Record
 from eventstore import rows
 from eventstore.chains import Chains, checkpoint
-from eventstore.database import FILE, drafted, open_reader, translate
-from eventstore.errors import BadLine, StoreExists, StoreFull, StoreReadOnly, Tampered
+from eventstore.database import FILE, drafted, open_reader, writing_into
+from eventstore.errors import BadLine, StoreExists, Tampered
+from eventstore.verify import VerifyReport, verify
 
 FORMAT = 1
 
@@ -116,13 +116,12 @@ def load(folder: Path, lines: Iterable[bytes]) -> Tail:
         return reading.finish()
 
 
-def backup(store: Path, folder: Path, *, check: Callable[[Path], bool]) -> int:
-    """Copy a ledger of one moment, by SQLite's own means, beside whoever serves it; its size in bytes.
+def backup(store: Path, folder: Path) -> VerifyReport:
+    """Copy a ledger of one moment, by SQLite's own means, beside whoever serves it; what checking the copy has shown.
 
     Args:
         store: the ledger's folder.
-        folder: where the copy goes, in place of an older one.
-        check: whether the copy in a folder is sound; called before it takes its place.
+        folder: where the copy goes, in place of an older one, once it is known to be sound.
 
     Raises:
         StoreMissing, NotAStore, StoreTooNew: there is nothing to copy.
@@ -134,24 +133,21 @@ def backup(store: Path, folder: Path, *, check: Callable[[Path], bool]) -> int:
         raise StoreExists(folder)
     draft = folder / "draft"
     try:
-        draft.mkdir(parents=True, exist_ok=True)
-        (draft / FILE).unlink(missing_ok=True)
-        with closing(open_reader(store)) as live, closing(sqlite3.connect(draft / FILE)) as copy:
-            live.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
-        if not check(draft):
-            raise Tampered(0, "the copy is not sound, and was not kept")
-        with (draft / FILE).open("rb") as file:
-            os.fsync(file.fileno())
-        (draft / FILE).replace(folder / FILE)
-        return (folder / FILE).stat().st_size
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise (StoreFull(folder) if full else StoreReadOnly(folder)) from error
-    except sqlite3.Error as error:
-        raise translate(error, store) from error
+        with writing_into(folder):
+            draft.mkdir(exist_ok=True)
+            (draft / FILE).unlink(missing_ok=True)
+            with closing(open_reader(store)) as live, closing(sqlite3.connect(draft / FILE)) as copy:
+                live.backup(copy)
+                copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+            report = verify(draft)
+            if not report.ok:
+                raise Tampered(0, "the copy is not sound, and was not kept")
+            with (draft / FILE).open("rb") as file:
+                os.fsync(file.fileno())
+            (draft / FILE).replace(folder / FILE)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    return report
 
 
 def _older(folder: Path, store: Path) -> bool:

@@ -11,11 +11,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlite_utils
 
 from contracts import events as e
 from contracts.envelope import Envelope
-from contracts.gate import ArmScores
+from contracts.gate import ArmScores, ReleaseVerdict, Verdict
 from contracts.record import Record
 from contracts.settings import Spent
 from eventstore import rows
@@ -28,6 +29,15 @@ BATCH = 500
 """Events that are read into the tables in one transaction."""
 
 Row = dict[str, Any]
+
+_STAGES: dict[type[e.Event], str] = {
+    e.TasksExecuted: "execute",
+    e.CandidatesRaced: "race",
+    e.ChangeConfirmed: "confirm",
+    e.NullArmMeasured: "A/A",
+    e.SealedQueried: "release",
+}
+"""What the tables call the stage that an event ends."""
 
 
 class Hit(Record):
@@ -166,12 +176,13 @@ class _Reading:
         if isinstance(event, e.CampaignRequested):
             yield from self._campaign(place, event)
             return
-        yield from self._figures(place, event)
+        stage = _STAGES.get(type(event), type(event).__name__)
+        yield from self._figures(place, stage, event)
         for kind, title, body in self._texts(event):
             yield "texts", {**place, "kind": kind, "title": title, "body": body}
         spent = getattr(event, "spent", None)
         if isinstance(spent, Spent) and not isinstance(event, e.CampaignFinished):
-            yield "costs", {**place, "stage": _stage(event), **_facts(spent)}
+            yield "costs", {**place, "stage": stage, **msgspec.structs.asdict(spent)}
 
     def _campaign(self, place: Row, event: e.CampaignRequested) -> Iterator[tuple[str, Row]]:
         yield (
@@ -191,7 +202,7 @@ class _Reading:
                     **place, "side": side, "number": number, "task": task.id, "package": task.package
                 }  # fmt: skip
 
-    def _figures(self, place: Row, event: e.Event) -> Iterator[tuple[str, Row]]:
+    def _figures(self, place: Row, stage: str, event: e.Event) -> Iterator[tuple[str, Row]]:
         match event:
             case e.ChangePlanned():
                 yield (
@@ -206,38 +217,33 @@ class _Reading:
                     },
                 )
             case e.TasksExecuted():
-                yield from self._episodes(place, "execute", "incumbent", event.incumbent, event.seeds)
+                yield from self._episodes(place, stage, event.seeds, incumbent=event.incumbent)
             case e.CandidatesRaced():
-                yield from self._episodes(place, "race", "incumbent", event.incumbent, event.seeds)
-                for each in event.candidates:
-                    arm = f"candidate {each.candidate}"
-                    yield from self._episodes(place, "race", arm, each.arm, event.seeds)
+                raced = {f"candidate {each.candidate}": each.arm for each in event.candidates}
+                yield from self._episodes(place, stage, event.seeds, incumbent=event.incumbent, **raced)
             case e.ChangeConfirmed():
-                yield from self._episodes(place, "confirm", "incumbent", event.incumbent, event.seeds)
-                yield from self._episodes(place, "confirm", "challenger", event.challenger, event.seeds)
-                yield "verdicts", _verdict(place, "confirm", event.candidate, event.verdict)
+                arms = {"incumbent": event.incumbent, "challenger": event.challenger}
+                yield from self._episodes(place, stage, event.seeds, **arms)
+                decision = event.verdict.decision
+                yield "verdicts", _verdict(place, stage, event.candidate, decision, event.verdict)
             case e.NullArmMeasured():
-                yield "verdicts", _verdict(place, "A/A", -1, event.verdict)
+                yield "verdicts", _verdict(place, stage, -1, event.verdict.decision, event.verdict)
             case e.SealedQueried():
-                yield from self._episodes(place, "release", "base", event.base, event.seeds)
-                yield from self._episodes(place, "release", "head", event.head, event.seeds)
-                found = event.verdict
-                yield "verdicts", {
-                    **place, "stage": "release", "candidate": -1, "decision": "keep" if found.passed else "revert",
-                    "effect": found.effect, "low": found.low, "high": found.high, "p": found.p,
-                    "reason": found.reason,
-                }  # fmt: skip
+                yield from self._episodes(place, stage, event.seeds, base=event.base, head=event.head)
+                decision = "keep" if event.verdict.passed else "revert"
+                yield "verdicts", _verdict(place, stage, -1, decision, event.verdict)
 
     def _episodes(
-        self, place: Row, stage: str, arm: str, scores: ArmScores, seeds: Sequence[str]
+        self, place: Row, stage: str, seeds: Sequence[str], **arms: ArmScores
     ) -> Iterator[tuple[str, Row]]:
-        side = "sealed" if stage == "release" else "practice"
-        for number, row in enumerate(scores.scores):
-            for seed, score in zip(seeds, row, strict=False):
-                yield "episodes", {
-                    **place, "stage": stage, "arm": arm, "tree": scores.tree[:10], "side": side, "number": number,
-                    "seed": seed, "score": score,
-                }  # fmt: skip
+        side = "sealed" if stage == _STAGES[e.SealedQueried] else "practice"
+        for arm, scores in arms.items():
+            for number, row in enumerate(scores.scores):
+                for seed, score in zip(seeds, row, strict=False):
+                    yield "episodes", {
+                        **place, "stage": stage, "arm": arm, "tree": scores.tree[:10], "side": side,
+                        "number": number, "seed": seed, "score": score,
+                    }  # fmt: skip
 
     def _texts(self, event: e.Event) -> Iterator[tuple[str, str, str]]:
         """Kind, title and body of what is said in words."""
@@ -260,30 +266,6 @@ class _Reading:
             return ""  # `verify` is who complains
 
 
-def _stage(event: e.Event) -> str:
-    names = {
-        "TasksExecuted": "execute",
-        "CandidatesRaced": "race",
-        "ChangeConfirmed": "confirm",
-        "NullArmMeasured": "A/A",
-        "SealedQueried": "release",
-    }
-    return names.get(type(event).__name__, type(event).__name__)
-
-
-def _verdict(place: Row, stage: str, candidate: int, found: Any) -> Row:
-    return {
-        **place,
-        "stage": stage,
-        "candidate": candidate,
-        "decision": found.decision,
-        "effect": found.effect,
-        "low": found.low,
-        "high": found.high,
-        "p": found.p,
-        "reason": found.reason,
-    }
-
-
-def _facts(spent: Spent) -> Row:
-    return {name: getattr(spent, name) for name in spent.__struct_fields__}
+def _verdict(place: Row, stage: str, candidate: int, decision: str, found: Verdict | ReleaseVerdict) -> Row:
+    figures = {name: getattr(found, name) for name in ("effect", "low", "high", "p", "reason")}
+    return {**place, "stage": stage, "candidate": candidate, "decision": decision, **figures}

@@ -36,14 +36,14 @@ def blame(*, path: str, at: str, store: Path, lineage: str, as_json: bool) -> No
         lines = ask(
             archive, [version for _, version in line_of], find_harness(archive, history, at).tree, path
         )
-    homes = {id(version): name for name, version in line_of}
+    homes = {version.mark.position: name for name, version in line_of}
     if as_json:
-        told = [facts_of(found) | {"lineage": homes[id(found.version)]} for found in lines]
+        told = [facts_of(found) | {"lineage": homes[found.version.mark.position]} for found in lines]
         click.echo(json.dumps(told))
         return
     rows = [
         (
-            _version_name(found.version, homes[id(found.version)], lineage),
+            _version_name(found.version, homes[found.version.mark.position], lineage),
             _origin(history, found.version),
             signed(found.version.effect),
             chance(found.version.p if found.version.effect is not None else None),
