@@ -107,8 +107,8 @@ async def store(folder: Path) -> AsyncIterator[Append]:
 
 
 @asynccontextmanager
-async def service(folder: Path) -> AsyncIterator[Append]:
-    """The store in a process of its own, over the bus, with its relay at work."""
+async def served(folder: Path) -> AsyncIterator[LedgerClient]:
+    """A client of a service in a process of its own, with its relay at work."""
     async with running_bus(folder) as (server, _), await connect(server.url, name="benchmark") as bus:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "eventstore", "serve", "--store", str(folder)),
@@ -116,9 +116,16 @@ async def service(folder: Path) -> AsyncIterator[Append]:
         )
         client = LedgerClient(bus)
         await client.streams()
-        yield lambda stream, version, event: client.append(stream, version, [event])
+        yield client
         process.terminate()
         await process.wait()
+
+
+@asynccontextmanager
+async def service(folder: Path) -> AsyncIterator[Append]:
+    """The store in a process of its own, over the bus, with its relay at work."""
+    async with served(folder) as client:
+        yield lambda stream, version, event: client.append(stream, version, [event])
 
 
 @asynccontextmanager
@@ -170,13 +177,7 @@ def peer_per_second(folder: Path, seconds: float) -> int | None:
 async def following(folder: Path, count: int = 400) -> dict[str, float]:
     """Milliseconds from the ledger's stamp on an event until a follower on the bus has it."""
     waits: list[float] = []
-    async with running_bus(folder) as (server, _), await connect(server.url, name="benchmark") as bus:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "eventstore", "serve", "--store", str(folder)),
-            env=os.environ | {"RATCHET_BUS": server.url, "RATCHET_LOG_LEVEL": "error"},
-        )
-        client = LedgerClient(bus)
-        await client.streams()
+    async with served(folder) as client:
 
         async def follow() -> None:
             async for event in client.follow():
@@ -192,8 +193,6 @@ async def following(folder: Path, count: int = 400) -> dict[str, float]:
             )
             await asyncio.sleep(0.003)
         await follower
-        process.terminate()
-        await process.wait()
     waits.sort()
     return {
         "p50_ms": round(waits[count // 2] * 1e3, 2), "p99_ms": round(waits[count * 99 // 100] * 1e3, 2)

@@ -6,14 +6,13 @@ to the byte, with no network; asked what was never asked, it fails and says so, 
 
 import hashlib
 import json
-import os
-import threading
 import time
 from pathlib import Path
 
 import msgspec
 
 from agents.models.errors import ModelUnavailableError, RequestRefusedError
+from agents.models.files import replace
 from contracts.chat import ChatReply, ChatRequest, Model
 from contracts.record import Record
 
@@ -59,10 +58,9 @@ class RecordingModel:
         """Raises RequestRefusedError when the folder holds another model's calls."""
         self._model = model
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
         about = folder / ABOUT
         if not about.exists():
-            _write(about, msgspec.json.encode(About(fingerprint=model.fingerprint)))
+            replace(about, msgspec.json.encode(About(fingerprint=model.fingerprint)))
         elif _about(folder).fingerprint != model.fingerprint:
             raise RequestRefusedError(f"{folder} holds the calls of another model: name another folder")
 
@@ -79,8 +77,7 @@ class RecordingModel:
         started = time.monotonic()
         reply = self._model.complete(request)
         call = Call(request=request, reply=reply, seconds=round(time.monotonic() - started, 4))
-        path.parent.mkdir(exist_ok=True)
-        _write(path, msgspec.json.encode(call))
+        replace(path, msgspec.json.encode(call))
         return reply
 
 
@@ -121,10 +118,3 @@ def _read(path: Path) -> Call:
         return msgspec.json.decode(path.read_bytes(), type=Call)
     except (OSError, msgspec.MsgspecError) as error:
         raise ModelUnavailableError(f"the call {path} on record cannot be read ({error})") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; whoever writes the same at the same time does no harm."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
-    draft.write_bytes(data)
-    draft.replace(path)

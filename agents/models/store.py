@@ -1,11 +1,10 @@
 """Where the embedded model's frozen counts come from: a cache file, or training."""
 
-import os
-import tempfile
 from pathlib import Path
 
 from agents.models.embedded import counts
 from agents.models.embedded.model import EmbeddedModel
+from agents.models.files import replace
 
 
 def load_or_train(cache: Path | None = None) -> bytes:
@@ -20,7 +19,7 @@ def load_or_train(cache: Path | None = None) -> bytes:
         return data
     data = counts.encode(counts.train())
     if cache is not None:
-        _write(cache, data)
+        replace(cache, data)
     return data
 
 
@@ -31,18 +30,3 @@ def embedded_model(data: bytes) -> EmbeddedModel:
         WeightsUnreadableError: The bytes are damaged or of another format.
     """
     return EmbeddedModel(counts.decode(data), counts.fingerprint(data))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file in one step, so that no reader ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

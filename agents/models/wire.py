@@ -3,7 +3,6 @@
 Whatever a server sends is taken as hostile: what cannot be understood is an error that says so, and never half a reply.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -196,7 +195,7 @@ def _call(call: _Call) -> ToolCall:
 # Replies -----------------------------------------------------------------------------------------------------
 
 
-def reply(data: bytes | Mapping[str, Any]) -> ChatReply:
+def reply(data: bytes) -> ChatReply:
     """A reply from a server's JSON.
 
     A call of a tool that cannot be read makes a reply that ended `malformed`: the model's fault, and said so. What is
@@ -206,11 +205,7 @@ def reply(data: bytes | Mapping[str, Any]) -> ChatReply:
         BadReplyError: the server sent something else than a reply.
     """
     try:
-        found = (
-            msgspec.json.decode(data, type=_Answer)
-            if isinstance(data, bytes)
-            else msgspec.convert(data, _Answer)
-        )
+        found = msgspec.json.decode(data, type=_Answer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadReplyError(f"the reply cannot be read ({error})") from error
     if found.base_resp is not None and found.base_resp.status_code:
@@ -257,7 +252,7 @@ def _spent(usage: _Usage | None) -> Usage:
 
 def answer(given: ChatReply, model: str, name: str, created: int) -> dict[str, Any]:
     """The JSON of a reply, for a server of ours."""
-    message = {**_said(given.message)}
+    message = _said(given.message)
     message["content"] = message["content"] or None
     finish = {"refusal": "content_filter", "malformed": "stop"}.get(given.finish_reason, given.finish_reason)
     return {
@@ -266,15 +261,10 @@ def answer(given: ChatReply, model: str, name: str, created: int) -> dict[str, A
         "created": created,
         "model": model,
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-        "usage": usage_facts(given.usage),
-    }
-
-
-def usage_facts(usage: Usage) -> dict[str, Any]:
-    """Usage as the wire has it."""
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "usage": {
+            "prompt_tokens": given.usage.input_tokens,
+            "completion_tokens": given.usage.output_tokens,
+            "total_tokens": given.usage.input_tokens + given.usage.output_tokens,
+            "prompt_tokens_details": {"cached_tokens": given.usage.cached_tokens},
+        },
     }

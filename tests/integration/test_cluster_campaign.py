@@ -1,11 +1,9 @@
 """A ledger in JetStream, by the commands: services that stand in for each other, and a campaign that loses a server."""
 
 import asyncio
-import os
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from agents.testing import History, faults, write_suite
 from bus.testing import Cluster, running_bus, running_cluster
 from eventstore.client import LedgerClient
 from eventstore.verify import verify
+from tests.integration.test_ledger_alone import serve, stderr_until
 from tests.integration.test_store_contract import new
 
 RATCHET = str(Path(sys.executable).with_name("ratchet"))
@@ -22,21 +21,12 @@ ROUNDS = 4
 LEASE = 2.0
 
 
-def serve(store: Path, url: str, ledger: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-P", "-m", "eventstore", "serve", "--store", str(store), "--bus", url]
-    environment = {**os.environ, "RATCHET_LEASE_SECONDS": str(LEASE)}
-    return subprocess.Popen(
-        [*command, "--ledger", ledger], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env=environment,
-    )  # fmt: skip
+def replica(store: Path, url: str) -> "subprocess.Popen[str]":
+    return serve(store, url, "--ledger", "jetstream", RATCHET_LEASE_SECONDS=str(LEASE))
 
 
 def until(process: "subprocess.Popen[str]", word: str) -> str:
-    assert process.stderr is not None
-    end, said = time.monotonic() + 20, ""
-    while word not in said and time.monotonic() < end:
-        said += process.stderr.readline()
-    return said
+    return stderr_until(process, word, within=20.0)
 
 
 def events_of(store: Path) -> list[tuple[int, bytes]]:
@@ -48,11 +38,11 @@ def test_when_the_service_that_writes_is_killed_another_writes_on(tmp_path: Path
     async def run() -> None:
         async with running_bus(tmp_path / "bus", lease_ttl=LEASE) as (server, bus):
             client = LedgerClient(bus, patience=30.0, timeout=2.0)
-            first = serve(tmp_path / "one", server.url, "jetstream")
+            first = replica(tmp_path / "one", server.url)
             assert "this service writes now" in await anyio.to_thread.run_sync(
                 until, first, "this service writes now"
             )
-            second = serve(tmp_path / "two", server.url, "jetstream")
+            second = replica(tmp_path / "two", server.url)
             try:
                 assert "ledger open" in await anyio.to_thread.run_sync(until, second, "ledger open")
                 for number in range(20):
@@ -64,7 +54,7 @@ def test_when_the_service_that_writes_is_killed_another_writes_on(tmp_path: Path
                 for number in range(20, 40):
                     await client.append("a", number, [new(f"{number}")])
                 assert await client.get(blob) == b"19"
-                refused = serve(tmp_path / "three", server.url, "file")
+                refused = serve(tmp_path / "three", server.url, "--ledger", "file")
                 _, words = await anyio.to_thread.run_sync(refused.communicate)
                 assert refused.returncode == 3
                 assert "ledger" in words
@@ -73,7 +63,7 @@ def test_when_the_service_that_writes_is_killed_another_writes_on(tmp_path: Path
                 for process in (first, second):
                     process.terminate()
                     await anyio.to_thread.run_sync(process.communicate)
-            third = serve(tmp_path / "one", server.url, "jetstream")  # it missed half, and has it all at once
+            third = replica(tmp_path / "one", server.url)  # it missed half, and has it all at once
             try:
                 await anyio.to_thread.run_sync(until, third, "ledger open")
                 assert events_of(tmp_path / "one") == events_of(tmp_path / "two")

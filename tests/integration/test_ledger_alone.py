@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -8,14 +9,18 @@ import anyio
 from bus.testing import running_server
 
 
-def serve(store: Path, url: str) -> "subprocess.Popen[str]":
+def serve(store: Path, url: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    """A ledger service; further options and variables as given."""
     command = (sys.executable, "-P", "-m", "eventstore", "serve", "--store", str(store), "--bus", url)
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
 
 
-def stderr_until(process: "subprocess.Popen[str]", word: str) -> str:
+def stderr_until(process: "subprocess.Popen[str]", word: str, *, within: float = 15.0) -> str:
     assert process.stderr is not None
-    end, said = time.monotonic() + 15, ""
+    end, said = time.monotonic() + within, ""
     while word not in said and time.monotonic() < end:
         said += process.stderr.readline()
     return said

@@ -14,6 +14,7 @@ import pytest
 from agents.cli.request import seed_files
 from agents.executor.episode import run_episode
 from agents.executor.reports import Reports
+from agents.models import wire
 from agents.models.endpoint import BROKEN_AFTER, TRIES, Breaker, Endpoint, EndpointModel, parse
 from agents.models.errors import ModelUnavailableError, RequestRefusedError
 from agents.models.scripted import Line, ScriptedServer, call, half, hang, raw, say, status
@@ -83,7 +84,7 @@ def test_the_embedded_model_over_http_says_what_it_says_in_the_process(
             messages=REQUEST.messages, tools=(EDIT,), decoding=REQUEST.decoding, noise=f"task/{number}"
         )
         reply = there.complete(request)
-        seed = int(json.loads(json.dumps(_body(request)))["seed"])
+        seed = wire.body(request, "embedded")["seed"]
         here = embedded.complete(
             ChatRequest(
                 messages=request.messages, tools=(EDIT,), decoding=request.decoding, noise=f"seed {seed}"
@@ -94,15 +95,9 @@ def test_the_embedded_model_over_http_says_what_it_says_in_the_process(
         assert reply.usage.output_tokens > 0
 
 
-def _body(request: ChatRequest) -> dict[str, Any]:
-    from agents.models import wire
-
-    return wire.body(request, "embedded")
-
-
 def test_a_stream_adds_up_to_the_reply(served: ModelServer) -> None:
     client = openai.OpenAI(base_url=served.url, api_key=KEY, max_retries=0)
-    body: Any = _body(REQUEST)
+    body: Any = wire.body(REQUEST, "embedded")
     whole = client.chat.completions.create(**body)
     name = arguments = finish = ""
     usage = None

@@ -20,6 +20,7 @@ from eventstore.audit.index_tables import TABLES, VIEWS
 from eventstore.audit.testing import synthetic_campaign
 from eventstore.errors import StoreMissing
 from eventstore.sqlite import SqliteStore
+from eventstore.transfer import backup
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_every_score_has_its_task_and_its_seed(store: Path) -> None:
 
 def test_texts_are_found_in_any_form_and_the_index_keeps_up(tmp_path: Path, store: Path) -> None:
     folder = tmp_path / "copy"
-    _copy(store, folder)
+    backup(store, folder)
     assert search(folder, "zebra") == ()
     grow(folder, lesson("the zebras that it keeps", "l1"))
     (hit,) = search(folder, "zebra keep")
@@ -106,7 +107,7 @@ def test_texts_are_found_in_any_form_and_the_index_keeps_up(tmp_path: Path, stor
 def test_an_index_of_another_ledger_or_of_old_tables_is_made_anew(tmp_path: Path, store: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     for folder, text in ((one, "zebra"), (two, "gnu")):
-        _copy(store, folder)
+        backup(store, folder)
         grow(folder, lesson(text, text))
     assert search(one, "zebra")
     (one / FILE).replace(two / FILE)
@@ -127,7 +128,7 @@ def test_every_table_and_view_can_be_read(store: Path) -> None:
 
 
 def test_two_who_index_at_once_count_nothing_twice(tmp_path: Path, store: Path) -> None:
-    _copy(store, tmp_path / "copy")
+    backup(store, tmp_path / "copy")
 
     async def both() -> Sequence[Any]:
         return await asyncio.gather(*(asyncio.to_thread(_count, tmp_path / "copy") for _ in range(4)))
@@ -141,12 +142,3 @@ def test_two_who_index_at_once_count_nothing_twice(tmp_path: Path, store: Path) 
 
 def _count(folder: Path) -> int:
     return len(rows(folder, "SELECT 1 FROM texts"))
-
-
-def _copy(store: Path, folder: Path) -> None:
-    folder.mkdir()
-    with (
-        closing(sqlite3.connect(store / "ledger.db")) as live,
-        closing(sqlite3.connect(folder / "ledger.db")) as copy,
-    ):
-        live.backup(copy)
