@@ -60,6 +60,8 @@ class ChatRequest(Record):
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     decoding: Decoding = Decoding()
+    max_tokens: int = 0
+    """How long the answer may be, in tokens; 0: as the way to the model has it."""
     noise: str = ""
     """What the random draw of this call is keyed by (episode task, seed and call number): the same key and
     the same choices give the same luck, so that two arms of a comparison can share it."""

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from contracts.chat import Usage
+from contracts.models import Charge
 from contracts.record import Record
 
 
@@ -21,11 +22,15 @@ class EpisodeJob(Record):
     """What the noise of the episode is keyed by; both arms of a comparison share it."""
     fingerprint: str
     """The model's; an executor with another model refuses the job."""
+    model: str = ""
+    """A model behind an endpoint, as `--model` names it; empty: the store's embedded one."""
     lineage: str = ""
     transcript: bool = False
     """Whether the result carries the transcript."""
     traceparent: str = ""
     """Trace of the duty that asked for it; not part of the job's identity."""
+    charge: Charge = Charge()
+    """What the model's calls are charged to; not part of the job's identity."""
 
     @property
     def id(self) -> str:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from contracts.gate import GateSettings
+from contracts.models import Models
 from contracts.record import Record
 
 
@@ -13,6 +14,10 @@ class Limits(Record):
     tokens: int = 0
     cost: float = 0.0
     """US dollars."""
+    round_cost: float = 0.0
+    """US dollars that one round may spend on models."""
+    role_cost: dict[str, float] = {}
+    """US dollars that a role may spend on models: a role of `contracts.models` → its share."""
     seconds: float = 0.0
     """Wall-clock time since the campaign started."""
 
@@ -84,3 +89,4 @@ class CampaignSettings(Record):
     approve_seconds: float = 3600.0
     """Silence for this long denies."""
     limits: Limits = Limits()
+    models: Models = Models()
