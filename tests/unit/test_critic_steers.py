@@ -17,12 +17,12 @@ EFFECTS: dict[str, float] = json.loads((Path(__file__).parent / "measured" / "ef
 """What rules without a condition are worth on the seed harness, as `moment/action`: measured on the 72 practice tasks
 of `repair`, two seeds each (`benchmarks/ingredients.py`)."""
 FAILURES = (
-    ("spent_all", 0.92),
-    ("broke_a_test", 0.77),
-    ("off_the_trace", 0.26),
-    ("lost_a_fix", 0.25),
-    ("repeated_itself", 0.17),
-    ("overfitted", 0.08),
+    ("spent_all", 0.94),
+    ("broke_a_test", 0.73),
+    ("lost_a_fix", 0.31),
+    ("off_the_trace", 0.30),
+    ("repeated_itself", 0.16),
+    ("overfitted", 0.06),
 )
 """What the critic saw in the first round of a campaign on `repair`: kind, and share of the failed episodes."""
 SEED = seed_files()
