@@ -33,6 +33,8 @@ def _campaign_duty(state: Lineage, campaign: Campaign, now: float) -> list[tuple
         return []
     if campaign.round is not None:
         return _round_duties(campaign, campaign.round, f"{prefix}/{campaign.round.number}", now)
+    if campaign.release is not None and campaign.exhausted:
+        return [("monitor", Duty(key=f"{prefix}/release/{campaign.release.check}/forgo", kind="forgo"))]
     if campaign.release is not None:
         return [("evaluator", Duty(key=f"{prefix}/release/{campaign.release.check}", kind="release"))]
     if stop_reason(campaign, now) is None and not campaign.release_checked:  # a release check is the last act
@@ -101,7 +103,8 @@ def null_due(campaign: Campaign, round_: Round) -> bool:
 
 def release_due(state: Lineage, campaign: Campaign) -> bool:
     """Whether, at the campaign's end, there is something to hold against the sealed tasks."""
-    return bool(campaign.suite.sealed) and state.head != state.released and not campaign.release_checked
+    open_ = bool(campaign.suite.sealed) and not campaign.release_checked and not campaign.exhausted
+    return open_ and state.head != state.released
 
 
 def round_episodes(campaign: Campaign) -> int:
@@ -125,6 +128,8 @@ def null_episodes(campaign: Campaign, number: int) -> int:
 def stop_reason(campaign: Campaign, now: float) -> str | None:
     """Why no further round may begin; None if one may."""
     settings, limits = campaign.settings, campaign.settings.limits
+    if campaign.exhausted:
+        return campaign.exhausted
     if campaign.rounds_done >= settings.rounds:
         return f"all {settings.rounds} rounds are done"
     need = round_episodes(campaign) + null_episodes(campaign, campaign.rounds_done + 1)

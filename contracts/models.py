@@ -33,7 +33,6 @@ class Models(Record):
 class Charge(Record):
     """What a call is charged to. Told by whoever asks; no part of what is asked."""
 
-    lineage: str = "main"
     campaign: str = ""
     """Empty outside of campaigns."""
     round: int = 0

@@ -8,6 +8,8 @@ LEDGER_EVENTS = "events"
 """Committed events: `events.<category>.<token of the rest of the stream's name>`."""
 LEDGER_API = "ledger"
 """Requests to the ledger service: `ledger.<tag of the request>`."""
+MODELS = "models.complete"
+"""Calls of models behind endpoints, asked of the gateway."""
 
 COMMITS_STREAM = "COMMITS"
 """JetStream stream that is the log of a replicated ledger: one message, or an atomic batch, per transaction."""

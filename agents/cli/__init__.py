@@ -17,6 +17,7 @@ COMMANDS = {
     "deny": ("agents.cli.operate", "deny"),
     "revert": ("agents.cli.operate", "revert"),
     "fork": ("agents.cli.operate", "fork"),
+    "cost": ("agents.cli.cost", "cost"),
     "bisect": ("agents.cli.bisect", "bisect"),
     "doctor": ("agents.cli.doctor", "doctor"),
 }

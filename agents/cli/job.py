@@ -21,12 +21,21 @@ from agents.tasks.suite import Suite
 from bus.connection import connect
 from bus.errors import BusError
 from bus.streams import ensure_streams
-from contracts.events import decode
+from contracts.events import CampaignPaused, decode
 from contracts.lineage import Lineage, fold
+from contracts.record import Record
 from contracts.settings import CampaignSettings, SuiteManifest
 from eventstore.audit.text import count, line
 from eventstore.client import LedgerClient
 from eventstore.errors import LedgerError, LedgerUnavailable
+
+
+class Thinking(Record):
+    """What the gateway of a campaign is started with."""
+
+    options: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    """Variables with keys, which only the gateway may know."""
 
 
 class Job:
@@ -34,7 +43,7 @@ class Job:
 
     def __init__(
         self, suite: Suite, settings: CampaignSettings, *, store: Path, lineage: str, bus: str, abandon: bool,
-        progress: Progress, collected: bool = True, ledger: str = "file",
+        progress: Progress, collected: bool = True, ledger: str = "file", thinking: Thinking | None = None,
     ) -> None:  # fmt: skip
         self.suite = suite
         self.settings = settings
@@ -45,6 +54,7 @@ class Job:
         self.progress = progress
         self.collected = collected
         self.ledger = ledger
+        self.thinking = thinking or Thinking()
         self.error = ""
         self.code = FAILED
         self.interrupted = False
@@ -52,9 +62,9 @@ class Job:
 
     async def run(self, executors: int) -> None:
         """Start everything, follow the campaign to its end, stop everything."""
-        supervisor = Supervisor(
-            self.store, children(self.store, bus=self.bus, ledger=self.ledger, executors=executors)
-        )
+        gateway = self.thinking.options if self.settings.models.named else None
+        wanted = children(self.store, bus=self.bus, ledger=self.ledger, executors=executors, gateway=gateway)
+        supervisor = Supervisor(self.store, wanted, secrets=self.thinking.secrets)
         async with anyio.create_task_group() as tasks:
             await tasks.start(supervisor.run)
             tasks.start_soon(self._signals, tasks)
@@ -167,7 +177,11 @@ class Job:
             if envelope.stream != stream or envelope.version != self.state.version + 1:
                 continue
             self.state = fold(self.state, envelope)
-            self.progress.event(envelope, decode(envelope), self.state)
+            event = decode(envelope)
+            self.progress.event(envelope, event, self.state)
+            if isinstance(event, CampaignPaused) and event.campaign == campaign:
+                self.error, self.code = f"{event.reason}. The same command goes on from here", FAILED
+                return
             if self._over(campaign):
                 return
 

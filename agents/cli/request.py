@@ -6,12 +6,14 @@ from pathlib import Path
 import msgspec
 
 import contracts
+from agents.models.endpoint import fingerprint
 from agents.models.shared import ensure_model
 from agents.tasks.join import Joined
 from agents.tasks.suite import Suite
 from contracts import events as e
 from contracts.envelope import NewEvent
 from contracts.lineage import Campaign, Lineage, fold
+from contracts.models import EMBEDDED
 from contracts.settings import CampaignSettings, SuiteManifest, TaskRef
 from contracts.tasks import GradedTask
 from eventstore import trees
@@ -95,7 +97,8 @@ async def request_campaign(
     Raises:
         CampaignUnderWay: one with other settings has not ended.
     """
-    model = await ensure_model(ledger, actor=actor)
+    spec = settings.models.harness
+    print_ = fingerprint(spec) if spec else (await ensure_model(ledger, actor=actor)).fingerprint
     stream = f"lineage/{lineage}"
     tasks = joined.suite if joined else suite
     manifest = SuiteManifest(
@@ -112,6 +115,8 @@ async def request_campaign(
         new = []
         if current is not None and current.status != "finished":
             if current.settings == settings and _begun_with(current, suite, collected=joined is not None):
+                if current.status == "paused":
+                    await _resume(ledger, stream, state, actor)
                 return current, True
             if not abandon:
                 raise CampaignUnderWay(current)
@@ -120,7 +125,7 @@ async def request_campaign(
         name = f"{suite.name}-s{settings.seed}-c{state.campaigns + 1}"
         name = name if lineage == "main" else f"{lineage}:{name}"
         requested = e.CampaignRequested(
-            campaign=name, settings=settings, suite=manifest, fingerprint=model.fingerprint
+            campaign=name, settings=settings, suite=manifest, fingerprint=print_, model=spec or EMBEDDED
         )
         new.append(e.encode(requested, duty=f"{name}/request", index=0, actor=actor, correlation=name))
         try:
@@ -133,6 +138,17 @@ async def request_campaign(
         if found is None:
             raise RuntimeError("the ledger does not show the campaign that it stored")
         return found, False
+
+
+async def _resume(ledger: LedgerClient, stream: str, state: Lineage, actor: str) -> None:
+    """Let a campaign go on that was paused for want of something that a person has mended."""
+    if state.campaign is None:
+        return
+    event = e.CampaignResumed(campaign=state.campaign.id, reason="the operator goes on")
+    duty = f"{state.campaign.id}/resume/{state.version}"
+    new = e.encode(event, duty=duty, index=0, actor=actor, correlation=state.campaign.id)
+    with suppress(Conflict):  # somebody else may let it go on in this moment
+        await ledger.append(stream, state.version, [new])
 
 
 def _begun_with(campaign: Campaign, suite: Suite, *, collected: bool) -> bool:

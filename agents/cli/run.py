@@ -21,13 +21,25 @@ from agents.cli.common import (
     json_option,
     store_option,
 )
+from agents.cli.models import (
+    ModelsUnknown,
+    gateway_options,
+    key_variables,
+    model_options,
+    read_models,
+    with_budgets,
+)
 from agents.cli.progress import Progress
 from contracts import gate
 from contracts.settings import CampaignSettings, Limits
 from eventstore.options import ledger_option
 
 if TYPE_CHECKING:
+    from agents.cli.job import Thinking
     from agents.tasks.suite import Suite
+
+WAITING = 4
+"""Executors a core where the model is behind an endpoint."""
 
 
 @click.command()
@@ -99,6 +111,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Practise on the tasks of `ratchet collect`, too.",
 )
+@model_options
 @store_option
 @json_option
 def run(
@@ -120,6 +133,8 @@ def run(
     ledger: str,
     abandon: bool,
     collected: bool,
+    model_words: tuple[str, ...],
+    config_file: Path | None,
     store: Path,
     as_json: bool,
 ) -> None:
@@ -132,13 +147,20 @@ def run(
     """  # fmt: skip
     import msgspec
 
+    from agents.cli.job import Thinking
+    from agents.config import ConfigUnreadable
     from agents.tasks.errors import TaskError
     from agents.tasks.suite import load_suite
+    from eventstore.errors import LedgerError
 
     try:
         loaded = load_suite(suite)
     except TaskError as error:
         fail(str(error), code=USAGE, kind="suite", as_json=as_json)
+    try:
+        config, thinking = read_models(model_words, config_file)
+    except (ConfigUnreadable, ModelsUnknown, LedgerError) as error:
+        fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
     chosen = {"candidates": candidates, "race_seeds": race_seeds, "confirm_seeds": confirm_seeds}
     packages = {graded.task.package for graded in loaded.practice}
     sized = gate.GateSettings.preset(preset).sized(len(loaded.practice), len(packages))
@@ -150,7 +172,8 @@ def run(
         null_every=null_every,
         approve="keeps" if approve == "keeps" else "never",
         approve_seconds=approve_seconds,
-        limits=budget or Limits(),
+        limits=with_budgets(budget or Limits(), config),
+        models=thinking.models,
     )
     run_campaign(
         loaded,
@@ -162,6 +185,7 @@ def run(
         ledger=ledger,
         abandon=abandon,
         collected=collected,
+        thinking=Thinking(options=gateway_options(config_file, thinking), secrets=key_variables(config)),
         as_json=as_json,
     )
 
@@ -177,6 +201,7 @@ def run_campaign(
     ledger: str = "file",
     abandon: bool = False,
     collected: bool = True,
+    thinking: "Thinking | None" = None,
     as_json: bool = False,
 ) -> None:
     """Run a campaign to its end, or until it is interrupted; exits the process when it does not finish."""
@@ -191,9 +216,11 @@ def run_campaign(
             click.echo(f"Warning: task {name} is left out: {reason}", err=True)
         job = Job(
             suite, settings, store=store, lineage=lineage, bus=bus, abandon=abandon, progress=progress,
-            collected=collected, ledger=ledger,
+            collected=collected, ledger=ledger, thinking=thinking,
         )  # fmt: skip
-        count = executors or max(1, len(os.sched_getaffinity(0)))
+        cores = max(1, len(os.sched_getaffinity(0)))
+        # An executor whose model is elsewhere waits most of the time.
+        count = executors or (WAITING * cores if settings.models.harness else cores)
         try:
             with progress:
                 anyio.run(job.run, count)

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Child(Record):
     command: tuple[str, ...]
     group: int = 1
     """Children of a higher group are stopped first: agents before the ledger, the ledger before the bus."""
+    keys: bool = False
+    """Whether it may know the keys of models; all others are started without them."""
 
 
 def module(name: str, *arguments: str) -> tuple[str, ...]:
@@ -45,10 +47,12 @@ def children(
     ledger: str = "file",
     executors: int = 2,
     replicas: Mapping[str, int] | None = None,
+    gateway: Sequence[str] | None = None,
 ) -> list[Child]:
     """Everything that a campaign needs on one machine. With a `bus` of one's own, that one is not started.
 
-    A `ledger` of `jetstream` is a log on the bus, which then syncs every message.
+    A `ledger` of `jetstream` is a log on the bus, which then syncs every message. `gateway`: options of the gateway,
+    where a model behind an endpoint is asked.
     """
     where = ("--bus", bus) if bus else ()
     at = ("--store", str(store))
@@ -62,6 +66,9 @@ def children(
         for number in range(count):
             name = role if count == 1 else f"{role}-{number + 1}"
             found.append(Child(name=name, command=module(f"agents.{role}", *at, *where), group=2))
+    if gateway is not None:
+        command = module("agents.models", "gateway", *at, *where, *gateway)
+        found.append(Child(name="gateway", command=command, group=2, keys=True))
     found.append(Child(name="gpu_worker", command=module("gpu_workers", *at, *where), group=2))
     return found
 
@@ -69,8 +76,10 @@ def children(
 class Supervisor:
     """Keeps children alive until it is told to stop; they end with it, however it ends."""
 
-    def __init__(self, store: Path, wanted: Sequence[Child]) -> None:
+    def __init__(self, store: Path, wanted: Sequence[Child], *, secrets: Collection[str] = ()) -> None:
+        """`secrets`: variables of the environment that only children with `keys` get to see."""
         self.store = store
+        self.secrets = frozenset(secrets)
         self.wanted = tuple(wanted)
         self.processes: dict[str, anyio.abc.Process] = {}
         self.restarts: dict[str, int] = {}
@@ -135,7 +144,7 @@ class Supervisor:
                     stderr=log,
                     # A group of its own: Ctrl-C reaches the supervisor, which then stops its children in order.
                     start_new_session=True,
-                    env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                    env=self._environment(child),
                 )
             self.processes[child.name] = process
             code = await process.wait()
@@ -149,6 +158,10 @@ class Supervisor:
             pause = BACKOFF[min(failures, len(BACKOFF)) - 1] if failures else BACKOFF[0]
             _log.warning("a child ended", child=child.name, code=code, again_in=pause)
             await anyio.sleep(pause)
+
+    def _environment(self, child: Child) -> dict[str, str]:
+        hidden = frozenset() if child.keys else self.secrets
+        return {k: v for k, v in os.environ.items() if k not in hidden} | {"PYTHONUNBUFFERED": "1"}
 
     async def _stop(self) -> None:
         groups = sorted({child.group for child in self.wanted}, reverse=True)

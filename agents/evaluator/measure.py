@@ -11,6 +11,7 @@ from bus.results import Done
 from contracts.gate import ArmScores
 from contracts.jobs import EpisodeJob, EpisodeResult
 from contracts.lineage import Campaign
+from contracts.models import Charge
 from contracts.settings import Spent, TaskRef
 from contracts.statistics import derive_seed
 
@@ -24,6 +25,8 @@ class Arm:
 
     tree: str
     salt: str = ""
+    candidate: int = -1
+    """Number of the candidate that its calls are charged to; -1: the incumbent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,13 @@ def episode_job(
         tree=arm.tree,
         seed=derive_seed(seed, arm.salt) if arm.salt else seed,
         fingerprint=campaign.fingerprint,
+        model=campaign.settings.models.harness,
+        charge=Charge(
+            campaign=campaign.id,
+            round=campaign.round.number if campaign.round else 0,
+            candidate=arm.candidate,
+            task=task.id,
+        ),
         lineage=lineage,
         transcript=transcript,
         traceparent=traces.current_traceparent(),

@@ -58,7 +58,7 @@ class Evaluator:
         episodes = len(proposed) * settings.probes + arms * len(stage.results[0]) * len(round_.seeds)
         if short := stage_fault(campaign, "the race", episodes):
             return [_raced(work, [], stage, Measured(arms=()), Probed(faults=(short,)))]
-        trees = [c.tree for c in proposed]
+        trees = {c.tree: c.number for c in proposed}
         probed = await probe(work.desk, campaign, stage.results[0], trees, settings.probes)
         # What does nothing is not worth a race, unless it makes the harness simpler.
         alive = [c for c in proposed if c.tree not in probed.inert or c.growth < 0]
@@ -71,7 +71,9 @@ class Evaluator:
         alive = sorted(alive[: settings.gate.candidates], key=lambda c: c.number)
         raced = Measured(arms=())
         if alive and not probed.faults:
-            raced = await measure(work.desk, campaign, [Arm(tree=c.tree) for c in alive], round_.seeds)
+            raced = await measure(
+                work.desk, campaign, [Arm(tree=c.tree, candidate=c.number) for c in alive], round_.seeds
+            )
         return [_raced(work, alive, stage, raced, probed)]
 
     async def _confirm(self, work: Work) -> Sequence[e.Event]:
@@ -79,7 +81,7 @@ class Evaluator:
         settings = campaign.settings.gate
         best = next(c for c in round_.candidates if c.number == round_.best)
         seeds = stage_seeds(campaign, f"confirm/{round_.number}", settings.confirm_seeds)
-        arms = [Arm(tree=round_.tree), Arm(tree=best.tree)]
+        arms = [Arm(tree=round_.tree), Arm(tree=best.tree, candidate=best.number)]
         short = stage_fault(campaign, "the confirmation", 2 * len(seeds) * len(campaign.suite.practice))
         if short:
             measured = Measured(arms=(), faults=(short,))

@@ -5,7 +5,7 @@ episodes, reply by reply and test by test; a few of them tell. The same episodes
 more changes than places in the race, those of which most can be hoped get them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agents.evaluator.measure import Arm, episode_job, run_jobs, spent_on
 from agents.work import Desk
@@ -44,10 +44,10 @@ async def probe(
     desk: Desk,
     campaign: Campaign,
     incumbent: Sequence[Sequence[EpisodeResult]],
-    trees: Sequence[str],
+    trees: Mapping[str, int],
     count: int,
 ) -> Probed:
-    """Compare `count` of the incumbent's episodes (tasks × seeds) with those of every tree.
+    """Compare `count` of the incumbent's episodes (tasks × seeds) with those of every tree (→ its candidate's number).
 
     Taken are episodes by chance, whatever came of them: among those that were not solved whatever merely shuffles the
     luck would seem to gain.
@@ -57,8 +57,10 @@ async def probe(
         return Probed()
     refs = {task.id: task for task in campaign.suite.practice}
     jobs = {
-        tree: [episode_job(campaign, refs[r.task_id], Arm(tree=tree), r.seed) for r in chosen]
-        for tree in trees
+        tree: [
+            episode_job(campaign, refs[r.task_id], Arm(tree=tree, candidate=number), r.seed) for r in chosen
+        ]
+        for tree, number in trees.items()
     }
     results, faults = await run_jobs(desk, [job for row in jobs.values() for job in row])
     spent = spent_on(tuple(results.values()))

@@ -12,7 +12,8 @@ from agents.errors import ModelMismatch
 from agents.executor.episode import run_episode
 from agents.executor.patch import patch_of
 from agents.executor.reports import Reports
-from agents.models.errors import ModelUnavailableError
+from agents.models.errors import ModelError, ModelUnavailableError
+from agents.models.remote import RemoteModel
 from agents.models.shared import ensure_model, load_model
 from agents.work import Desk, Work
 from bus import traces
@@ -46,16 +47,25 @@ class Executor:
         """The handler of `jobs.episode`."""
         job = msgspec.msgpack.decode(work.data, type=EpisodeJob)
         with traces.span("execute_episode", job.traceparent, **{"ratchet.task": job.task_id}) as span:
-            if self.model is None:
-                self.model = await load_model(self.desk.ledger)
-            if self.model.fingerprint != job.fingerprint:
-                raise JobFailed(str(ModelMismatch(job.fingerprint, self.model.fingerprint)))
+            model = await self.model_for(job)
+            if model.fingerprint != job.fingerprint:
+                raise JobFailed(str(ModelMismatch(job.fingerprint, model.fingerprint)))
             try:
-                result = await self.run(job, self.model)
+                result = await self.run(job, model)
             except ModelUnavailableError as error:  # never a score: the episode runs again, here or elsewhere
                 raise JobFailed(str(error), retry=True) from error
+            except ModelError as error:  # nor is this, but to run again at once would not help
+                raise JobFailed(str(error)) from error
             span.set_attribute("ratchet.seconds", result.seconds)  # without the queue and the ledger
             return msgspec.msgpack.encode(result)
+
+    async def model_for(self, job: EpisodeJob) -> Model:
+        """The model that a job names: one behind the gateway, or the store's own."""
+        if job.model:
+            return RemoteModel(self.desk.bus, job.model, msgspec.structs.replace(job.charge, episode=job.id))
+        if self.model is None:
+            self.model = await load_model(self.desk.ledger)
+        return self.model
 
     async def run(self, job: EpisodeJob, model: Model) -> EpisodeResult:
         """Run a job; the model and the sandbox work in a thread, so that heartbeats go on."""

@@ -1,4 +1,4 @@
-"""`python -m agents.models serve`: the embedded model as an OpenAI-compatible endpoint."""
+"""`python -m agents.models serve` and `gateway`: the embedded model as an endpoint, and the way to all endpoints."""
 
 import os
 import signal
@@ -66,6 +66,40 @@ def serve(port: int, store: Path | None) -> None:
     server.shutdown()
     server.server_close()
 
+
+async def keep_gateway(url: str, _store: str, *, config: Path | None, recorded: Path | None) -> None:
+    """Be the gateway, or stand by for it, until cancelled."""
+    from agents.config import read_config
+    from agents.models.gateway.service import serve_gateway
+
+    await serve_gateway(url, read_config(config), recorded)
+
+
+def _gateway() -> click.Command:
+    from agents.config import ConfigUnreadable
+    from agents.models.errors import ModelError
+    from agents.process import agent_command
+
+    path = click.Path(path_type=Path, dir_okay=False)
+    return agent_command(
+        "gateway",
+        keep_gateway,
+        "Holds the keys, and makes every call of a model behind an endpoint: in its budget, and on record. "
+        "Several may run: one works, the others stand by.",
+        options=(
+            click.option("--config", type=path, default=None, help="ratchet.toml  [default: the one here]"),
+            click.option(
+                "--recorded",
+                type=click.Path(path_type=Path, file_okay=False, exists=True),
+                default=None,
+                help="Store whose calls answer, instead of any endpoint.",
+            ),
+        ),
+        foreseen=(ConfigUnreadable, ModelError),
+    )
+
+
+main.add_command(_gateway())
 
 if __name__ == "__main__":
     main()

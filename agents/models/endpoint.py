@@ -11,12 +11,18 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from agents.models import wire
-from agents.models.errors import BadReplyError, ModelError, ModelUnavailableError, RequestRefusedError
+from agents.models.errors import (
+    BadReplyError,
+    EndpointMisconfiguredError,
+    ModelError,
+    ModelUnavailableError,
+    RequestRefusedError,
+)
 from contracts.chat import ChatReply, ChatRequest
 from contracts.record import Record
 
@@ -66,6 +72,22 @@ def parse(spec: str) -> Endpoint:
     return Endpoint(name=match["name"], url=match["url"].rstrip("/"))
 
 
+class Answered(Record):
+    """A reply, and what it took."""
+
+    reply: ChatReply
+    seconds: float
+    """Of the try that was answered."""
+    tries: int
+    lost: int = 0
+    """Tries before it that the provider may have billed: those that took too long, or were cut off."""
+
+
+def fingerprint(spec: str) -> str:
+    """The name under which a provider keeps the weights, and where: they cannot be looked at."""
+    return hashlib.sha256(spec.encode()).hexdigest()
+
+
 class Breaker:
     """Keeps calls from an endpoint that is down, for a while."""
 
@@ -99,7 +121,11 @@ class EndpointModel:
     Args:
         endpoint: where the model is.
         unsupported: names of the parameters that the endpoint does not honour; they are left out.
+        key: what the endpoint knows us by; None takes it from the environment.
+        extra: fields that go into the body of every request as they are.
+        timeout: seconds for one answer.
         sleep: how to wait between tries.
+        on_wait: told for how many seconds the endpoint wants to be left alone.
     """
 
     def __init__(
@@ -107,8 +133,11 @@ class EndpointModel:
         endpoint: Endpoint,
         *,
         unsupported: frozenset[str] = frozenset(),
+        key: str | None = None,
+        extra: Mapping[str, Any] | None = None,
         timeout: float = TIMEOUT,
         sleep: Callable[[float], None] = time.sleep,
+        on_wait: Callable[[float], None] | None = None,
     ) -> None:
         """Raises RequestRefusedError when the openai package is not installed."""
         try:
@@ -119,9 +148,11 @@ class EndpointModel:
             ) from None
         self.endpoint = endpoint
         self._unsupported = unsupported
+        self._extra = dict(extra or {})
         self._sleep = sleep
+        self._on_wait = on_wait
         self._breaker = Breaker()
-        self._key = next((key for name in KEYS if (key := os.environ.get(name))), "none")
+        self._key = key or next((key for name in KEYS if (key := os.environ.get(name))), "none")
         self._client: openai.OpenAI = openai.OpenAI(
             api_key=self._key, base_url=endpoint.url, timeout=timeout, max_retries=0
         )
@@ -129,35 +160,51 @@ class EndpointModel:
     @property
     def fingerprint(self) -> str:
         """The name under which the provider keeps the weights, and where: they cannot be looked at."""
-        return hashlib.sha256(self.endpoint.spec.encode()).hexdigest()
+        return fingerprint(self.endpoint.spec)
 
     def complete(self, request: ChatRequest) -> ChatReply:
-        """Answer one request.
+        """Answer one request. Raises as `ask` does."""
+        return self.ask(request).reply
+
+    def ask(self, request: ChatRequest) -> Answered:
+        """Answer one request, and tell what it took.
 
         Raises:
             RequestRefusedError: the endpoint does not take it, whenever it is asked.
+            EndpointMisconfiguredError: the endpoint does not take anything from us.
             ModelUnavailableError: there was no answer, whatever was tried.
         """
         self._breaker.check()
-        body = wire.body(request, self.endpoint.name, unsupported=self._unsupported)
+        body = wire.body(request, self.endpoint.name, unsupported=self._unsupported) | self._extra
         problem: ModelError = ModelUnavailableError("it was not asked")
+        lost = 0
         for attempt in range(TRIES):
+            started, wait = time.monotonic(), None
             try:
                 reply = wire.reply(self._ask(body))
             except BadReplyError as error:
-                problem, wait = error, None
+                problem = error
+                lost += 1
             except _Again as error:
                 problem, wait = ModelUnavailableError(self._plain(str(error))), error.wait
+                lost += error.billed
             else:
                 self._breaker.note(answered=True)
-                return reply
+                seconds = round(time.monotonic() - started, 4)
+                return Answered(reply=reply, seconds=seconds, tries=attempt + 1, lost=lost)
             if attempt + 1 < TRIES:
-                pause = PAUSES[min(attempt, len(PAUSES) - 1)] * random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
-                self._sleep(pause if wait is None else min(wait, LONGEST))
+                self._wait(attempt, wait)
         self._breaker.note(answered=False)
         raise ModelUnavailableError(
-            f"no answer from {self.endpoint.spec} in {TRIES} tries; the last: {problem}"
+            f"no answer from {self.endpoint.spec} in {TRIES} tries; the last: {problem}", lost=lost
         )
+
+    def _wait(self, attempt: int, wished: float | None) -> None:
+        """Wait before a further try: as long as the endpoint wishes, else longer from time to time."""
+        if wished is not None and self._on_wait is not None:
+            self._on_wait(min(wished, LONGEST))
+        pause = PAUSES[min(attempt, len(PAUSES) - 1)] * random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
+        self._sleep(pause if wished is None else min(wished, LONGEST))
 
     def _ask(self, body: dict[str, Any]) -> bytes:
         import openai
@@ -166,16 +213,18 @@ class EndpointModel:
             raw = self._client.chat.completions.with_raw_response.create(**body)
             return raw.http_response.content
         except openai.APITimeoutError as error:
-            raise _Again("it took too long") from error
+            raise _Again("it took too long", billed=True) from error
         except openai.APIConnectionError as error:
-            raise _Again(f"the connection failed ({error.__cause__ or error})") from error
+            refused = type(error.__cause__).__name__ == "ConnectError"  # of whichever library openai uses
+            raise _Again(f"the connection failed ({error.__cause__ or error})", billed=not refused) from error
         except openai.APIStatusError as error:
             status = error.status_code
             if status in (408, 409, 425, 429) or status >= 500:
                 raise _Again(f"HTTP {status}: {error.message}", _wait(error.response.headers)) from error
-            raise RequestRefusedError(self._plain(_refusal(status, error.message, self.endpoint))) from error
+            kind = EndpointMisconfiguredError if status in (401, 402, 403, 404) else RequestRefusedError
+            raise kind(self._plain(_refusal(status, error.message, self.endpoint))) from error
         except openai.OpenAIError as error:
-            raise _Again(f"{type(error).__name__}: {error}") from error
+            raise _Again(f"{type(error).__name__}: {error}", billed=True) from error
 
     def _plain(self, text: str) -> str:
         """A text without the key, wherever it may have come from."""
@@ -183,11 +232,12 @@ class EndpointModel:
 
 
 class _Again(Exception):
-    """Raised when asking again may help; `wait` holds the seconds that the server asked for."""
+    """Raised when asking again may help: after how many seconds, if the server said so, and whether it may bill us."""
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    def __init__(self, reason: str, wait: float | None = None, *, billed: bool = False) -> None:
         super().__init__(reason)
         self.wait = wait
+        self.billed = billed
 
 
 def _wait(headers: Any) -> float | None:
@@ -201,6 +251,8 @@ def _refusal(status: int, message: str, endpoint: Endpoint) -> str:
     where = f"{endpoint.url} refused the request (HTTP {status}: {message})"
     if status in (401, 403):
         return f"{where}: set {KEYS[0]} to a key that it knows"
+    if status == 402:
+        return f"{where}: the account has no credit left"
     if status == 404:
         return (
             f"{where}: is the model's name right, and does the base URL end as the provider says (often /v1)?"

@@ -3,6 +3,7 @@
 ModelError
 ├── RequestRefusedError     the request itself is at fault: sending it again will not help
 ├── ModelUnavailableError   no answer came: sending it again may help
+├── EndpointMisconfiguredError  the endpoint wants another key, name or account: a person has to mend that
 ├── BadReplyError           an answer came that is none
 └── WeightsUnreadableError  the frozen counts cannot be read
 """
@@ -19,6 +20,15 @@ class RequestRefusedError(ModelError):
 class ModelUnavailableError(ModelError):
     """Raised when the model or the way to it is down, or took too long."""
 
+    def __init__(self, reason: str = "the model is not there", *, lost: int = 0) -> None:
+        self.lost = lost
+        """Tries that a provider may have billed, though no reply came of them."""
+        super().__init__(reason)
+
+
+class EndpointMisconfiguredError(ModelError):
+    """Raised when an endpoint refuses whoever asks: the key, the account or the model's name is wrong."""
+
 
 class BadReplyError(ModelError):
     """Raised when a server sent something else than a reply: half of one, or an error under a status of success."""
@@ -26,3 +36,15 @@ class BadReplyError(ModelError):
 
 class WeightsUnreadableError(ModelError):
     """Raised when bytes are not the frozen counts of an embedded model, or of another revision."""
+
+
+class BudgetSpentError(ModelError):
+    """Raised when a budget does not cover a call; nothing was sent."""
+
+    def __init__(self, reason: str, *, budget: str = "run") -> None:
+        self.budget = budget
+        super().__init__(reason)
+
+
+class UnseenRequestError(ModelError):
+    """Raised when a record is asked what was never asked while it was made: a guess would pass for the model."""

@@ -61,6 +61,7 @@ class Asked(msgspec.Struct):
     top_p: float | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
+    max_tokens: int | None = None
     seed: int | None = None
     stream: bool = False
     stream_options: dict[str, Any] = {}
@@ -119,6 +120,8 @@ def body(request: ChatRequest, model: str, *, unsupported: frozenset[str] = froz
         for name, value in decoding.items()
         if value != plain[name] or name in ("temperature", "top_p")
     }
+    if request.max_tokens:
+        made["max_tokens"] = request.max_tokens
     if request.noise:
         made["seed"] = int(derive_seed("noise", request.noise)[:8], 16) & 0x7FFFFFFF
     return {name: value for name, value in made.items() if name not in unsupported}
@@ -163,6 +166,7 @@ def asked(data: bytes) -> tuple[ChatRequest, Asked]:
             for t in found.tools
         ),
         decoding=Decoding(**given),
+        max_tokens=found.max_tokens or 0,
         noise="" if found.seed is None else f"seed {found.seed}",
     )
     return request, found

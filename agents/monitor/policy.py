@@ -66,6 +66,14 @@ class Monitor:
             )
         ]
 
+    async def _forgo(self, work: Work) -> Sequence[e.Event]:
+        """The budget ended before the sealed tasks could be measured: nothing was looked at, nothing is claimed."""
+        due = work.campaign.release
+        if due is None:
+            return []
+        reason = f"not measured: {work.campaign.exhausted}"
+        return [e.ReleaseRefused(campaign=work.campaign.id, check=due.check, tree=due.tree, reason=reason)]
+
     async def _finish(self, work: Work) -> Sequence[e.Event]:
         campaign = work.campaign
         return [

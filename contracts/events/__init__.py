@@ -12,6 +12,14 @@ import msgspec
 
 from contracts.envelope import Envelope, NewEvent, event_id
 from contracts.events.base import Event
+from contracts.events.calls import (
+    BudgetSpent,
+    CallOutcome,
+    CallsMade,
+    CallsReserved,
+    Reservation,
+    Settlement,
+)
 from contracts.events.campaign import (
     AgentLost,
     ApprovalDenied,
@@ -60,6 +68,10 @@ __all__ = [
     "ApprovalDenied",
     "ApprovalGranted",
     "ApprovalRequested",
+    "BudgetSpent",
+    "CallOutcome",
+    "CallsMade",
+    "CallsReserved",
     "CampaignFinished",
     "CampaignPaused",
     "CampaignRequested",
@@ -90,9 +102,11 @@ __all__ = [
     "Prediction",
     "ReleaseDue",
     "ReleaseRefused",
+    "Reservation",
     "RoundClosed",
     "RoundOpened",
     "SealedQueried",
+    "Settlement",
     "TaskCollected",
     "TaskDismissed",
     "TaskFailed",
@@ -111,6 +125,9 @@ EVENTS: dict[str, type[Event]] = {
         ApprovalDenied,
         ApprovalGranted,
         ApprovalRequested,
+        BudgetSpent,
+        CallsMade,
+        CallsReserved,
         CampaignFinished,
         CampaignPaused,
         CampaignRequested,

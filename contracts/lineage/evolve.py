@@ -140,6 +140,14 @@ def _(_event: e.CampaignResumed, state: Lineage, _envelope: Envelope) -> Lineage
 
 
 @evolve.register
+def _(event: e.BudgetSpent, state: Lineage, _envelope: Envelope) -> Lineage:
+    state = _replace_campaign(state, exhausted=event.reason)
+    round_ = _current(state)
+    # What is not decided by now never will be: there is no money for the scores.
+    return state if round_ is None or round_.decision else _replace_round(state, fault=event.reason)
+
+
+@evolve.register
 def _(event: e.CampaignFinished, state: Lineage, envelope: Envelope) -> Lineage:
     return _replace_campaign(
         state, status="finished", reason=event.reason, round=None, release=None, last_at=envelope.at

@@ -166,6 +166,8 @@ class Campaign(Record):
     release_checked: bool = False
     spent: Spent = Spent()
     reason: str = ""
+    exhausted: str = ""
+    """Why its budget covers no further call of a model, once that is so."""
 
 
 class Lineage(Record):

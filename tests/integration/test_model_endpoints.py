@@ -16,7 +16,7 @@ from agents.executor.episode import run_episode
 from agents.executor.reports import Reports
 from agents.models import wire
 from agents.models.endpoint import BROKEN_AFTER, TRIES, Breaker, Endpoint, EndpointModel, parse
-from agents.models.errors import ModelUnavailableError, RequestRefusedError
+from agents.models.errors import EndpointMisconfiguredError, ModelUnavailableError, RequestRefusedError
 from agents.models.scripted import Line, ScriptedServer, call, half, hang, raw, say, status
 from agents.models.serve import ModelServer
 from agents.models.store import embedded_model, load_or_train
@@ -122,9 +122,11 @@ def test_a_served_model_refuses_in_words(served: ModelServer) -> None:
         there.complete(
             ChatRequest(messages=REQUEST.messages, tools=(EDIT,), decoding=Decoding(temperature=7))
         )
-    with pytest.raises(RequestRefusedError, match="there is no model 'other' here: ask for 'embedded'"):
+    with pytest.raises(
+        EndpointMisconfiguredError, match="there is no model 'other' here: ask for 'embedded'"
+    ):
         EndpointModel(Endpoint(name="other", url=served.url)).complete(REQUEST)
-    with pytest.raises(RequestRefusedError, match="does the base URL end"):
+    with pytest.raises(EndpointMisconfiguredError, match="does the base URL end"):
         EndpointModel(Endpoint(name="embedded", url=served.url + "/v2")).complete(REQUEST)
     request = urllib.request.Request(served.url + "/chat/completions", data=b"{}")
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -137,7 +139,9 @@ def test_without_the_right_key_nothing_is_answered_and_no_key_is_told(
     served: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RATCHET_API_KEY", "wrong-secret-key")
-    with pytest.raises(RequestRefusedError, match="set RATCHET_API_KEY to a key that it knows") as caught:
+    with pytest.raises(
+        EndpointMisconfiguredError, match="set RATCHET_API_KEY to a key that it knows"
+    ) as caught:
         EndpointModel(Endpoint(name="embedded", url=served.url)).complete(REQUEST)
     assert "wrong-secret-key" not in str(caught.value)
 
@@ -198,7 +202,8 @@ def test_a_breaker_closes_after_its_time() -> None:
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
 def test_what_is_refused_is_not_asked_again(code: int) -> None:
     with ScriptedServer([status(code, f"no, {KEY}")]) as server:
-        with pytest.raises(RequestRefusedError, match=f"HTTP {code}") as caught:
+        kind = RequestRefusedError if code in (400, 422) else EndpointMisconfiguredError
+        with pytest.raises(kind, match=f"HTTP {code}") as caught:
             at(server).complete(REQUEST)
         assert len(server.asked) == 1
         assert KEY not in str(caught.value)

@@ -70,6 +70,8 @@ class Driver:
             assert state.versions[-1].tree == state.head
         if isinstance(event, e.ChangeKept):
             assert event.parent == before.head, "a kept change undid what a person had set"
+        if isinstance(event, e.RoundOpened) and before.campaign is not None:
+            assert not before.campaign.exhausted, "a round was opened that nothing can pay for"
         if isinstance(event, e.RoundClosed):
             assert event.state_hash == self.hashes[event.state_version]
         if isinstance(event, e.Unknown):
@@ -162,7 +164,9 @@ class Driver:
 
     def meddle(self) -> None:
         self.meddling -= 1
-        kind = self.chance.choice(("reset", "reset", "pause", "resume", "unknown", "newer", "both answers"))
+        kind = self.chance.choice(
+            ("reset", "reset", "pause", "resume", "unknown", "newer", "both answers", "spent")
+        )
         if kind == "reset":
             version = self.chance.choice(self.state.versions)
             self.operate(e.HeadReset(tree=version.tree, reason="a person wants it"))
@@ -170,6 +174,8 @@ class Driver:
             self.operate(e.CampaignPaused(campaign=self.campaign.id, reason="lunch"))
         elif kind == "resume":
             self.operate(e.CampaignResumed(campaign=self.campaign.id))
+        elif kind == "spent":
+            self.operate(e.BudgetSpent(campaign=self.campaign.id, reason="nothing is left", cost=1.0))
         elif kind == "both answers":
             asked = self.campaign.round.approval if self.campaign.round else None
             for answer in (e.ApprovalGranted, e.ApprovalDenied):
@@ -436,6 +442,13 @@ class Driver:
             )
         ]
 
+    def _forgo(self, _: Duty) -> list[e.Event]:
+        due = self.campaign.release
+        assert due is not None
+        return [
+            e.ReleaseRefused(campaign=self.campaign.id, check=due.check, tree=due.tree, reason="no money")
+        ]
+
     def _release_due(self, _: Duty) -> list[e.Event]:
         check = self.state.releases + 1
         return [
@@ -535,7 +548,8 @@ def test_a_campaign_comes_to_its_end_whatever_happens_to_it(chance: random.Rando
 def test_such_campaigns_hold_every_event_that_a_campaign_can_hold() -> None:
     seen = {envelope.type for seed in range(200) for envelope in lived(random.Random(seed)).envelopes}
     tasks = {"TaskCollected", "TaskDismissed", "TaskFailed", "TaskSolved", "TaskSubmitted"}
-    elsewhere = {"AgentLost", "CheckpointSigned", "HarnessForked", "ModelTrained", *tasks}
+    calls = {"CallsReserved", "CallsMade"}
+    elsewhere = {"AgentLost", "CheckpointSigned", "HarnessForked", "ModelTrained", *calls, *tasks}
     assert seen == e.EVENTS.keys() - elsewhere | {"HeadTurned"}
 
 

@@ -1,0 +1,138 @@
+"""`--model` and `ratchet.toml`: which model each role thinks with, for the commands that run episodes or campaigns."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from agents.config import Config, ConfigUnreadable, read_config
+from contracts.models import EMBEDDED, MODEL_ROLES, Models
+from contracts.record import Record
+from contracts.settings import Limits
+
+RECORDED = "recorded:"
+"""What names a store whose calls answer."""
+
+
+class ModelsUnknown(Exception):
+    """Raised when what `--model` or `ratchet.toml` say cannot be used; the message says what would do."""
+
+
+class Chosen(Record):
+    """Which models think, and where their answers come from."""
+
+    models: Models
+    recorded: Path | None = None
+    """A store whose calls answer; None: the endpoints themselves."""
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--model and --config."""
+    command = click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=None,
+        help="Models, endpoints, prices and budgets  [default: ratchet.toml, if it is here]",
+    )(command)
+    return click.option(
+        "--model",
+        "model_words",
+        multiple=True,
+        metavar="[ROLE=]MODEL",
+        help="embedded, openai:NAME@BASE_URL, anthropic:NAME@BASE_URL, or recorded:STORE; for all roles, "
+        "or for one: harness, planner, patcher, critic. The key is taken from the environment. "
+        "[default: what ratchet.toml says, else embedded]",
+    )(command)
+
+
+def read_models(words: tuple[str, ...], file: Path | None) -> tuple[Config, Chosen]:
+    """What the command line and the file say together; the command line comes first.
+
+    Raises:
+        ConfigUnreadable: the file cannot be used.
+        ModelsUnknown: a model or a role is not understood.
+        LedgerError: the store of a record cannot be read.
+    """
+    config = read_config(file)
+    said: dict[str, str] = {}
+    for word in words:
+        role, given, model = word.partition("=")
+        if given and role in MODEL_ROLES:
+            said[role] = model
+        elif given and role.isidentifier():
+            raise ModelsUnknown(f"{role!r} is no role: want one of {', '.join(MODEL_ROLES)}")
+        else:
+            said["default"] = word
+    records = [word for word in said.values() if word.startswith(RECORDED)]
+    if records:
+        if len(words) > 1:
+            raise ModelsUnknown("a record answers for all roles: give --model recorded:STORE by itself")
+        return config, _recorded(Path(records[0].removeprefix(RECORDED)))
+    found = {role: _resolved(role, said, config) for role in MODEL_ROLES}
+    return config, Chosen(models=Models(**found))
+
+
+def with_budgets(limits: Limits, config: Config) -> Limits:
+    """A campaign's limits with the file's budgets; what the command line says of the run comes first."""
+    budget = config.budget
+    return msgspec.structs.replace(
+        limits, cost=limits.cost or budget.run, round_cost=budget.round, role_cost=budget.roles
+    )
+
+
+def gateway_options(file: Path | None, chosen: Chosen) -> tuple[str, ...]:
+    """What the gateway is started with."""
+    found: list[str] = []
+    if file is not None:
+        found += ["--config", str(file)]
+    if chosen.recorded is not None:
+        found += ["--recorded", str(chosen.recorded)]
+    return tuple(found)
+
+
+def key_variables(config: Config) -> tuple[str, ...]:
+    """Every variable of the environment that may hold a key."""
+    from agents.models.endpoint import KEYS
+
+    named = (endpoint.key_env for endpoint in config.endpoints.values())
+    return tuple(dict.fromkeys((*KEYS, *(name for name in named if name))))
+
+
+def _resolved(role: str, said: dict[str, str], config: Config) -> str:
+    """A role's model: what the command line says of it, then of all; then what the file says."""
+    from agents.models.endpoint import parse
+    from agents.models.errors import RequestRefusedError
+
+    options = (said.get(role), said.get("default"), getattr(config.models, role), config.models.default)
+    word = next((option for option in options if option), EMBEDDED)
+    if word == EMBEDDED:
+        return ""
+    try:
+        parse(word)
+    except RequestRefusedError as error:
+        raise ModelsUnknown(str(error)) from error
+    return word
+
+
+def _recorded(store: Path) -> Chosen:
+    """The models of the campaign whose calls a store holds."""
+    import anyio
+
+    from agents.cli.request import lineage_state
+    from eventstore.sqlite import SqliteStore
+
+    async def look() -> Models:
+        async with SqliteStore.read_only(store) as ledger:
+            for stream, _ in await ledger.streams("lineage/"):
+                campaign = (await lineage_state(ledger, stream.partition("/")[2])).campaign
+                if campaign is not None and campaign.settings.models.named:
+                    return campaign.settings.models
+        raise ModelsUnknown(f"{store} holds no campaign with a model behind an endpoint, so no calls either")
+
+    return Chosen(models=anyio.run(look), recorded=store)
+
+
+__all__ = ["Chosen", "Config", "ConfigUnreadable", "ModelsUnknown", "model_options", "read_models"]

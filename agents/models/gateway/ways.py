@@ -1,0 +1,58 @@
+"""The way to each model: its endpoint with the key, what the endpoint allows, and what calls of it cost."""
+
+import os
+import time
+from dataclasses import dataclass
+
+from agents.config import Config
+from agents.models.endpoint import EndpointModel, parse
+from agents.models.gateway.throttle import Throttle
+from agents.models.prices import Price, PriceBook
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How a model is reached."""
+
+    model: EndpointModel
+    throttle: Throttle
+    price: Price
+    max_tokens: int
+    """Tokens of an answer where the caller says nothing."""
+
+
+class Ways:
+    """The ways to all models; those to one address share its limits."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises ConfigUnreadable or PricesUnreadable when an entry of the price book cannot be used."""
+        self._config = config
+        self._prices = PriceBook.load(config.prices)
+        self._throttles: dict[str, Throttle] = {}
+        self._ways: dict[str, Way] = {}
+
+    def to(self, spec: str) -> Way:
+        """The way to a model. Raises RequestRefusedError when the name is none."""
+        if spec not in self._ways:
+            self._ways[spec] = self._way(spec)
+        return self._ways[spec]
+
+    def _way(self, spec: str) -> Way:
+        endpoint = parse(spec)
+        allowed = self._config.endpoint(endpoint.url)
+        if endpoint.url not in self._throttles:
+            self._throttles[endpoint.url] = Throttle(
+                requests_per_minute=allowed.requests_per_minute,
+                tokens_per_minute=allowed.tokens_per_minute,
+                concurrency=allowed.concurrency,
+            )
+        throttle = self._throttles[endpoint.url]
+        model = EndpointModel(
+            endpoint,
+            key=os.environ.get(allowed.key_env) if allowed.key_env else None,
+            extra=allowed.extra,
+            timeout=allowed.timeout,
+            on_wait=throttle.hold,
+        )
+        price = self._prices.price(endpoint.name, time.time())
+        return Way(model=model, throttle=throttle, price=price, max_tokens=allowed.max_tokens)

@@ -1,0 +1,92 @@
+"""The price book: what a million tokens cost, by model and date."""
+
+import datetime as dt
+import fnmatch
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from contracts.chat import Usage
+
+FILE = Path(__file__).parent / "prices.toml"
+MILLION = 1e6
+
+
+class PricesUnreadable(Exception):
+    """Raised when an entry of a price book cannot be used; the message names it."""
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What tokens of a model cost, in US dollars for a million."""
+
+    model: str
+    """The model's name, or a pattern with `*`."""
+    since: dt.date = dt.date(1970, 1, 1)
+    """From when on."""
+    input: float = 0.0
+    output: float = 0.0
+    cache_read: float | None = None
+    """Input tokens that the provider had in its cache; the price of input where nothing is said."""
+    cache_write: float | None = None
+    """Input tokens that the provider put into its cache; the price of input where nothing is said."""
+    known: bool = True
+    """False where no entry fits, so that calls count as free."""
+
+    def cost(self, usage: Usage) -> float:
+        """US dollars for what was used."""
+        cached = min(usage.cached_tokens, usage.input_tokens)
+        read = self.input if self.cache_read is None else self.cache_read
+        fresh = usage.input_tokens - cached
+        return (fresh * self.input + cached * read + usage.output_tokens * self.output) / MILLION
+
+    def bound(self, input_tokens: int, output_tokens: int) -> float:
+        """US dollars that so many tokens can cost at most."""
+        dearest = max(self.input, self.cache_read or 0.0, self.cache_write or 0.0)
+        return (input_tokens * dearest + output_tokens * self.output) / MILLION
+
+
+class PriceBook:
+    """Prices, the first that fits first."""
+
+    def __init__(self, prices: Iterable[Price]) -> None:
+        self._prices = tuple(prices)
+
+    @classmethod
+    def load(cls, first: Iterable[Mapping[str, Any]] = ()) -> Self:
+        """The price book that comes with Ratchet, with entries of one's own before it.
+
+        Raises:
+            PricesUnreadable: an entry is not of the form.
+        """
+        shipped = msgspec.toml.decode(FILE.read_bytes())["prices"]
+        return cls([*(_price(entry) for entry in first), *(_price(entry) for entry in shipped)])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Models that have a price of their own, each once."""
+        return tuple(dict.fromkeys(p.model for p in self._prices if "*" not in p.model and p.output))
+
+    def price(self, model: str, at: float) -> Price:
+        """The price of a model at a time (seconds since the epoch)."""
+        day = dt.datetime.fromtimestamp(at, dt.UTC).date()
+        fitting = [p for p in self._prices if fnmatch.fnmatchcase(model, p.model) and p.since <= day]
+        if not fitting:
+            return Price(model=model, known=False)
+        name = fitting[0].model
+        return max((p for p in fitting if p.model == name), key=lambda price: price.since)
+
+
+def _price(entry: Mapping[str, Any]) -> Price:
+    try:
+        price = msgspec.convert(dict(entry), Price)
+    except msgspec.ValidationError as error:
+        raise PricesUnreadable(
+            f"the price of {entry.get('model', '(no model)')!r} cannot be used: {error}; want model, since, input, "
+            "output, cache_read, cache_write, in US dollars for a million tokens"
+        ) from error
+    amounts = (price.input, price.output, price.cache_read or 0.0, price.cache_write or 0.0)
+    if min(amounts) < 0:
+        raise PricesUnreadable(f"the price of {price.model!r} is below 0")
+    return price
