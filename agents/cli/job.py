@@ -29,6 +29,9 @@ from eventstore.audit.text import count, line
 from eventstore.client import LedgerClient
 from eventstore.errors import LedgerError, LedgerUnavailable
 
+SETTLING = 1.0
+"""Seconds that jobs get to end, all in vain, when a campaign was paused; else the next run would wait for them."""
+
 
 class Thinking(Record):
     """What the gateway of a campaign is started with."""
@@ -181,6 +184,7 @@ class Job:
             self.progress.event(envelope, event, self.state)
             if isinstance(event, CampaignPaused) and event.campaign == campaign:
                 self.error, self.code = f"{event.reason}. The same command goes on from here", FAILED
+                await anyio.sleep(SETTLING)
                 return
             if self._over(campaign):
                 return

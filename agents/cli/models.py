@@ -66,11 +66,13 @@ def read_models(words: tuple[str, ...], file: Path | None) -> tuple[Config, Chos
             raise ModelsUnknown(f"{role!r} is no role: want one of {', '.join(MODEL_ROLES)}")
         else:
             said["default"] = word
-    records = [word for word in said.values() if word.startswith(RECORDED)]
+    records = [
+        word for word in words if word.partition("=")[2].startswith(RECORDED) or word.startswith(RECORDED)
+    ]
     if records:
         if len(words) > 1:
             raise ModelsUnknown("a record answers for all roles: give --model recorded:STORE by itself")
-        return config, _recorded(Path(records[0].removeprefix(RECORDED)))
+        return config, _recorded(Path(records[0].partition(RECORDED)[2]))
     found = {role: _resolved(role, said, config) for role in MODEL_ROLES}
     return config, Chosen(models=Models(**found))
 

@@ -51,6 +51,13 @@ WAITING = 4
 @click.option("--budget", type=BudgetType(), default=None, help=BudgetType.__doc__)
 @click.option("--candidates", type=click.IntRange(1, 16), default=None, help="Changes that race in a round.")
 @click.option(
+    "--plans",
+    type=click.IntRange(1, 64),
+    default=CampaignSettings().plans,
+    show_default=True,
+    help="Changes planned in a round; those of which most can be hoped race.",
+)
+@click.option(
     "--race-seeds",
     type=click.IntRange(1),
     default=None,
@@ -120,6 +127,7 @@ def run(
     seed: int,
     budget: Limits | None,
     candidates: int | None,
+    plans: int,
     race_seeds: int | None,
     confirm_seeds: int | None,
     release_seeds: int,
@@ -167,6 +175,7 @@ def run(
     settings = CampaignSettings(
         rounds=rounds,
         seed=seed,
+        plans=plans,
         gate=msgspec.structs.replace(sized, **{k: v for k, v in chosen.items() if v is not None}),
         release_seeds=release_seeds,
         null_every=null_every,

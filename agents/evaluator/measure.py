@@ -1,5 +1,6 @@
 """Measuring harnesses: the episodes of all arms as one batch of jobs, and the scores that come back."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -159,7 +160,7 @@ def spent_on(results: Sequence[EpisodeResult]) -> Spent:
         model_calls=sum(r.model_calls for r in results),
         test_runs=sum(r.test_runs for r in results),
         tokens=sum(r.usage.input_tokens + r.usage.output_tokens for r in results),
-        cost=sum(r.usage.cost for r in results),
+        cost=math.fsum(r.usage.cost for r in results),  # the same sum in whatever order they came
         seconds=round(sum(r.seconds for r in results), 3),
     )
 

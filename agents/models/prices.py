@@ -48,10 +48,10 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PriceBook:
-    """Prices, the first that fits first."""
+    """Prices: one's own before those that come with Ratchet, and in each the first that fits."""
 
-    def __init__(self, prices: Iterable[Price]) -> None:
-        self._prices = tuple(prices)
+    def __init__(self, own: Iterable[Price], shipped: Iterable[Price] = ()) -> None:
+        self._books = (tuple(own), tuple(shipped))
 
     @classmethod
     def load(cls, first: Iterable[Mapping[str, Any]] = ()) -> Self:
@@ -61,21 +61,23 @@ class PriceBook:
             PricesUnreadable: an entry is not of the form.
         """
         shipped = msgspec.toml.decode(FILE.read_bytes())["prices"]
-        return cls([*(_price(entry) for entry in first), *(_price(entry) for entry in shipped)])
+        return cls(map(_price, first), map(_price, shipped))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Models that have a price of their own, each once."""
-        return tuple(dict.fromkeys(p.model for p in self._prices if "*" not in p.model and p.output))
+        prices = (price for book in self._books for price in book)
+        return tuple(dict.fromkeys(p.model for p in prices if "*" not in p.model and p.output))
 
     def price(self, model: str, at: float) -> Price:
         """The price of a model at a time (seconds since the epoch)."""
         day = dt.datetime.fromtimestamp(at, dt.UTC).date()
-        fitting = [p for p in self._prices if fnmatch.fnmatchcase(model, p.model) and p.since <= day]
-        if not fitting:
-            return Price(model=model, known=False)
-        name = fitting[0].model
-        return max((p for p in fitting if p.model == name), key=lambda price: price.since)
+        for book in self._books:
+            fitting = [p for p in book if fnmatch.fnmatchcase(model, p.model) and p.since <= day]
+            if fitting:
+                same = [p for p in fitting if p.model == fitting[0].model]
+                return max(same, key=lambda price: price.since)
+        return Price(model=model, known=False)
 
 
 def _price(entry: Mapping[str, Any]) -> Price:

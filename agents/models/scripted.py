@@ -18,7 +18,7 @@ import msgspec
 from agents.models import wire
 from contracts.chat import ChatReply, Message, ToolCall, Usage
 
-Line = Callable[["_Handler"], None]
+Line = Callable[[Any], None]
 """One answer of a script."""
 
 
@@ -43,7 +43,7 @@ def call(name: str, arguments: dict[str, Any]) -> Line:
 def raw(data: bytes, *, code: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Line:
     """Any bytes as the answer."""
 
-    def line(handler: "_Handler") -> None:
+    def line(handler: Any) -> None:
         handler.send_response(code)
         for name, value in (("Content-Type", "application/json"), *headers):
             handler.send_header(name, value)
@@ -63,7 +63,7 @@ def status(code: int, message: str = "scripted", *, retry_after: float | None = 
 def half(share: float = 0.5) -> Line:
     """Half of a reply, then the connection is cut."""
 
-    def line(handler: "_Handler") -> None:
+    def line(handler: Any) -> None:
         whole = ChatReply(message=Message(role="assistant", content="x" * 200))
         data = msgspec.json.encode(wire.answer(whole, "scripted", "chatcmpl-1", 0))
         handler.send_response(200)
@@ -81,7 +81,7 @@ def half(share: float = 0.5) -> Line:
 def hang() -> Line:
     """No answer until the server ends."""
 
-    def line(handler: "_Handler") -> None:
+    def line(handler: Any) -> None:
         handler.server.ended.wait()
         handler.close_connection = True
 

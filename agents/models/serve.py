@@ -34,7 +34,7 @@ class ModelServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, model: Model, name: str, *, port: int = 0, key: str = "") -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(("127.0.0.1", port), Handler)
         self.model = model
         self.name = name
         self.key = key
@@ -52,11 +52,14 @@ class ModelServer(ThreadingHTTPServer):
         return thread
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answers one connection's requests."""
+
     server: ModelServer
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        """List the models."""
         if not self._allowed():
             return
         if self.path.rstrip("/") != "/v1/models":
@@ -66,6 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(HTTPStatus.OK, {"object": "list", "data": [entry]})
 
     def do_POST(self) -> None:
+        """Answer a chat request."""
         data = self._body()
         if data is None or not self._allowed():
             return
@@ -136,6 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"data: [DONE]\n\n")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
+        """Requests are told where somebody wants to know."""
         _log.debug("request", line=format % args)
 
 
