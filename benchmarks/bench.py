@@ -10,6 +10,7 @@ import msgspec
 
 from agents.executor.local import LocalExecutors
 from agents.models import embedded_model, load_or_train
+from agents.models.sources import ModelSource
 from agents.tasks.suite import Suite, load_suite
 from contracts.envelope import blob_hash, tree_bytes
 from contracts.jobs import EpisodeJob, EpisodeResult
@@ -31,7 +32,7 @@ class Bench:
         self.fingerprint = embedded_model(counts).fingerprint
         self.suite: Suite = load_suite("repair")
         known = {task.digest: task for task in (*self.suite.practice, *self.suite.sealed)}
-        self._pool = LocalExecutors(counts, known, reports=out / "reports.cache")
+        self._pool = LocalExecutors(ModelSource(counts=counts), known, reports=out / "reports.cache")
 
     def __enter__(self) -> Self:
         return self

@@ -65,6 +65,7 @@ def bisect(
     """
     from agents.cli.harness import choose
     from agents.executor.local import LocalExecutors
+    from agents.models.sources import ModelSource
     from agents.models.store import embedded_model
     from contracts.jobs import EpisodeJob
     from contracts.statistics import derive_seed
@@ -83,7 +84,7 @@ def bisect(
         fail(reason, code=USAGE, as_json=as_json)
     fingerprint = embedded_model(counts).fingerprint
     tasks = {known.task.digest: known.task}
-    with LocalExecutors(counts, tasks, processes=processes, unsafe=no_sandbox) as pool:
+    with LocalExecutors(ModelSource(counts=counts), tasks, processes=processes, unsafe=no_sandbox) as pool:
 
         def measure(version: "VersionHistory") -> Standing:
             scores = list(known.scores.get(version.tree, ()))

@@ -46,6 +46,9 @@ no_sandbox_option = click.option(
 @contextmanager
 def running_episodes(*, interrupted: str, fault: str, as_json: bool) -> Iterator[None]:
     """A block that runs episodes: what ends it before its time ends the command, in these words."""
+    from agents.config import ConfigUnreadable
+    from agents.models.errors import ModelError
+    from agents.models.prices import PricesUnreadable
     from agents.sandbox import SandboxFault, SandboxUnavailable
 
     try:
@@ -54,6 +57,11 @@ def running_episodes(*, interrupted: str, fault: str, as_json: bool) -> Iterator
         fail(f"interrupted; {interrupted}", code=INTERRUPTED, as_json=as_json)
     except SandboxUnavailable as error:
         fail(str(error), code=UNAVAILABLE, kind="SandboxUnavailable", as_json=as_json)
+    except ModelError as error:
+        kind = type(error).__name__
+        fail(f"{fault}: {error}", code=UNAVAILABLE, kind=kind, as_json=as_json)
+    except (ConfigUnreadable, PricesUnreadable) as error:
+        fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
     except SandboxFault as error:
         fail(f"{fault}: {error}", code=FAILED, as_json=as_json)
 

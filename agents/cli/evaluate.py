@@ -15,6 +15,7 @@ from agents.cli.common import (
     running_episodes,
     store_option,
 )
+from agents.cli.models import model_options
 from contracts.jobs import EpisodeJob, EpisodeResult
 
 
@@ -35,6 +36,7 @@ from contracts.jobs import EpisodeJob, EpisodeResult
 @click.option("--lineage", default="main", show_default=True, help="Name of the harness's lineage.")
 @click.option("--test", "command", default="", help="Test command of a bare directory, as one string.")
 @processes_option
+@model_options
 @no_sandbox_option
 @store_option
 @json_option
@@ -47,6 +49,8 @@ def evaluate(
     lineage: str,
     command: str,
     processes: int | None,
+    model_words: tuple[str, ...],
+    config_file: Path | None,
     no_sandbox: bool,
     store: Path,
     as_json: bool,
@@ -61,8 +65,9 @@ def evaluate(
     from rich.progress import track
 
     from agents.cli.harness import HarnessUnknown, choose
+    from agents.cli.models import ModelsUnknown, harness_source
+    from agents.config import ConfigUnreadable
     from agents.executor.local import LocalExecutors
-    from agents.models.store import embedded_model
     from agents.tasks.errors import TaskError
     from agents.tasks.suite import load_suite
     from contracts.statistics import cluster_interval, derive_seed
@@ -71,7 +76,8 @@ def evaluate(
     try:
         loaded = load_suite(suite, command=shlex.split(command) or None)
         chosen = choose(store, harness, lineage)
-    except (TaskError, HarnessUnknown, LedgerError) as error:
+        source = harness_source(model_words, config_file, chosen.counts)
+    except (TaskError, HarnessUnknown, LedgerError, ModelsUnknown, ConfigUnreadable) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
     for name, reason in loaded.faulty:
         click.echo(f"Warning: task {name} is left out: {reason}", err=True)
@@ -80,7 +86,7 @@ def evaluate(
     }[part]  # fmt: skip
     if not tasks:
         fail(f"the suite {loaded.name} has no {part} tasks", code=USAGE, as_json=as_json)
-    fingerprint = embedded_model(chosen.counts).fingerprint
+    fingerprint = source.fingerprint
     keys = [derive_seed("eval", salt, index) for index in range(seeds)]
     jobs = [
         EpisodeJob(
@@ -97,7 +103,7 @@ def evaluate(
             fault="the infrastructure failed, so there is no score",
             as_json=as_json,
         ),
-        LocalExecutors(chosen.counts, known, processes=processes, unsafe=no_sandbox) as pool,
+        LocalExecutors(source, known, processes=processes, unsafe=no_sandbox) as pool,
     ):
         done = track(
             pool.run(chosen.files, jobs),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -11,6 +11,9 @@ from agents.config import Config, ConfigUnreadable, read_config
 from contracts.models import EMBEDDED, MODEL_ROLES, Models
 from contracts.record import Record
 from contracts.settings import Limits
+
+if TYPE_CHECKING:
+    from agents.models.sources import ModelSource
 
 RECORDED = "recorded:"
 """What names a store whose calls answer."""
@@ -75,6 +78,17 @@ def read_models(words: tuple[str, ...], file: Path | None) -> tuple[Config, Chos
         return config, _recorded(Path(records[0].partition(RECORDED)[2]))
     found = {role: _resolved(role, said, config) for role in MODEL_ROLES}
     return config, Chosen(models=Models(**found))
+
+
+def harness_source(words: tuple[str, ...], file: Path | None, counts: bytes) -> "ModelSource":
+    """Where the harness's model comes from, for a command that runs episodes itself. Raises as `read_models` does."""
+    from agents.models.sources import ModelSource
+
+    config, chosen = read_models(words, file)
+    spec = chosen.models.harness
+    if not spec:
+        return ModelSource(counts=counts)
+    return ModelSource(spec=spec, recorded=str(chosen.recorded or ""), config=config)
 
 
 def with_budgets(limits: Limits, config: Config) -> Limits:

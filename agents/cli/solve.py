@@ -15,11 +15,13 @@ from agents.cli.common import (
     running_episodes,
     store_option,
 )
+from agents.cli.models import model_options
 from contracts.jobs import EpisodeJob, EpisodeResult
 from contracts.tasks import GradedTask
 
 if TYPE_CHECKING:
     from agents.cli.harness import Chosen
+    from agents.models.sources import ModelSource
 
 
 @click.command()
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     "--apply", "apply_", is_flag=True, help="Write the patch to DIRECTORY when the visible tests pass."
 )
 @click.option("--lineage", default="main", show_default=True, help="Name of the harness's lineage.")
+@model_options
 @no_sandbox_option
 @store_option
 @json_option
@@ -45,6 +48,8 @@ def solve(
     command: str,
     apply_: bool,
     lineage: str,
+    model_words: tuple[str, ...],
+    config_file: Path | None,
     no_sandbox: bool,
     store: Path,
     as_json: bool,
@@ -58,6 +63,8 @@ def solve(
     import shlex
 
     from agents.cli.harness import HarnessUnknown, choose
+    from agents.cli.models import ModelsUnknown, harness_source
+    from agents.config import ConfigUnreadable
     from agents.executor.patch import patch_of
     from agents.tasks.errors import TaskError
     from agents.tasks.load import load_visible
@@ -66,12 +73,13 @@ def solve(
     try:
         graded = load_visible(directory, shlex.split(command) or None)
         chosen = choose(store, harness, lineage)
-    except (TaskError, HarnessUnknown, LedgerError) as error:
+        source = harness_source(model_words, config_file, chosen.counts)
+    except (TaskError, HarnessUnknown, LedgerError, ModelsUnknown, ConfigUnreadable) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
     with running_episodes(
         interrupted="nothing was changed", fault="the infrastructure failed", as_json=as_json
     ):
-        results = _attempts(graded, chosen, attempts, seed, unsafe=no_sandbox, quiet=as_json)
+        results = _attempts(graded, chosen, source, attempts, seed, unsafe=no_sandbox, quiet=as_json)
     solved = results[-1].visible_passed
     best = results[-1] if solved else max(results, key=lambda result: result.score)
     files = best.files if solved or best.score > 0 else {}
@@ -96,17 +104,23 @@ def solve(
 
 
 def _attempts(
-    graded: GradedTask, chosen: "Chosen", attempts: int, seed: int, *, unsafe: bool, quiet: bool
+    graded: GradedTask,
+    chosen: "Chosen",
+    source: "ModelSource",
+    attempts: int,
+    seed: int,
+    *,
+    unsafe: bool,
+    quiet: bool,
 ) -> list[EpisodeResult]:
     """Episodes until the visible tests pass, at least one."""
     from agents.executor.local import LocalExecutors
-    from agents.models.store import embedded_model
     from contracts.statistics import derive_seed
 
-    fingerprint = embedded_model(chosen.counts).fingerprint
+    fingerprint = source.fingerprint
     results: list[EpisodeResult] = []
     known = {graded.digest: graded}
-    with LocalExecutors(chosen.counts, known, processes=1, unsafe=unsafe) as pool:
+    with LocalExecutors(source, known, processes=1, unsafe=unsafe) as pool:
         for attempt in range(1, attempts + 1):
             job = EpisodeJob(
                 task=graded.digest,

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from agents.executor.episode import run_episode
 from agents.executor.reports import Reports
-from agents.models.store import embedded_model
+from agents.models.sources import ModelSource
 from agents.sandbox import Sandbox, SandboxFault
 from bus.deathsig import tie
 from contracts.chat import Model
@@ -32,7 +32,7 @@ class _Worker:
 
 
 def _begin(
-    counts: bytes,
+    source: ModelSource,
     tasks: Mapping[str, GradedTask],
     reports: Path | None,
     unsafe: bool,
@@ -41,7 +41,7 @@ def _begin(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     tie(parent, signal.SIGKILL)
-    _Worker.model = embedded_model(counts)
+    _Worker.model = source.model()
     _Worker.reports = Reports(Sandbox(unsafe=unsafe), reports)
     _Worker.tasks = tasks
 
@@ -79,7 +79,7 @@ class LocalExecutors:
 
     def __init__(
         self,
-        counts: bytes,
+        source: ModelSource,
         tasks: Mapping[str, GradedTask],
         *,
         processes: int | None = None,
@@ -92,7 +92,7 @@ class LocalExecutors:
             self.count,
             mp_context=get_context("spawn"),
             initializer=_begin,
-            initargs=(counts, dict(tasks), reports, unsafe, os.getpid()),
+            initargs=(source, dict(tasks), reports, unsafe, os.getpid()),
         )
 
     def __enter__(self) -> Self:

@@ -52,7 +52,7 @@ class FaultyServer(ModelServer):
 
 
 class _Handler(Handler):
-    server: FaultyServer  # type: ignore[assignment]  # the base class asks for less
+    server: FaultyServer
 
     def do_POST(self) -> None:  # noqa: N802 (the base class's name)
         fault = self.server.fault()

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -88,7 +87,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, embedded: Model) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory, embedded: Model) -> Place:
     return Place(tmp_path_factory.mktemp("models"), embedded)
 
 
