@@ -1,0 +1,122 @@
+"""A spec as a person writes it: a table, as TOML has them, in which a list of values means one of each."""
+
+import itertools
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from contracts.record import Record
+from contracts.rollouts.environments import Environment
+from contracts.rollouts.policies import Policy
+from contracts.rollouts.records import RolloutSpec, check
+
+_KEYS = ("environment", "policy", "seeds", "episodes")
+
+R = TypeVar("R", bound=Record)
+
+
+def spec_from(table: Mapping[str, Any]) -> RolloutSpec:
+    """A checked spec from a table.
+
+    `environment` and `policy` are lists of tables, each with its `kind`; a list for what is one value, as in
+    `learning_rate = [0.01, 0.03]`, stands for one table with each of them, and several lists for every
+    combination. `seeds` is a list of names or a number, which stands for the names "0", "1" ….
+
+    Raises:
+        ValueError: a key is unknown, a value is of the wrong kind or out of range, or a pair does not fit.
+    """
+    if strange := sorted(set(table) - set(_KEYS)):
+        raise ValueError(f"{strange[0]!r} is no key of a rollout; it has {', '.join(_KEYS)}")
+    spec = RolloutSpec(
+        environments=tuple(_records(table, "environment", _kinds(Environment))),
+        policies=tuple(_records(table, "policy", _kinds(Policy))),
+        seeds=_seeds(table.get("seeds", 1)),
+        episodes=_number(table.get("episodes", 100), "episodes"),
+    )
+    check(spec)
+    return spec
+
+
+def label(record: Environment | Policy) -> str:
+    """A short name: its kind, and what is not as it is by default."""
+    kind = str(type(record).__struct_config__.tag)
+    found = [kind]
+    for name, default in zip(record.__struct_fields__, _defaults(type(record)), strict=True):
+        value = getattr(record, name)
+        if value == default:
+            continue
+        if isinstance(value, tuple) and any(isinstance(each, str | tuple) for each in value):
+            found.append(f"{len(value)} rows")
+        elif isinstance(value, tuple):
+            found.append(
+                f"{name}={'×'.join(f'{each:g}' for each in value[:3])}{'…' if len(value) > 3 else ''}"
+            )
+        else:
+            found.append(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}")
+    return " ".join(found)
+
+
+def _records(table: Mapping[str, Any], key: str, kinds: Mapping[str, type[Any]]) -> Iterator[Any]:
+    entries = table.get(key, [])
+    if isinstance(entries, Mapping):
+        entries = [entries]
+    if not isinstance(entries, list) or not entries or not all(isinstance(each, Mapping) for each in entries):
+        raise ValueError(f"a rollout needs at least one table [[{key}]]")
+    for number, entry in enumerate(entries, 1):
+        where = f"[[{key}]] number {number}"
+        kind = entry.get("kind")
+        if not isinstance(kind, str) or kind not in kinds:
+            raise ValueError(f"{where}: kind = {kind!r} is none of {', '.join(kinds)}")
+        yield from _expanded(entry, kinds[kind], where)
+
+
+def _expanded(entry: Mapping[str, Any], record: type[R], where: str) -> Iterator[R]:
+    """A record for every combination of what stands as a list in place of one value."""
+    hints = get_type_hints(record)
+    choices: list[list[tuple[str, Any]]] = []
+    for name, value in entry.items():
+        if name == "kind":
+            continue
+        if name not in hints:
+            known = ", ".join(record.__struct_fields__) or "none"
+            raise ValueError(f"{where}: {name!r} is no setting of {entry['kind']}; it has {known}")
+        several = isinstance(value, list) and not _is_tuple(hints[name])
+        if several and not value:
+            raise ValueError(f"{where}: {name} is an empty list; leave it out to take the default")
+        choices.append([(name, each) for each in (value if several else [value])])
+    for combination in itertools.product(*choices):
+        try:
+            yield msgspec.convert({"kind": entry["kind"], **dict(combination)}, record)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{where}: {error}") from error
+
+
+def _is_tuple(hint: Any) -> bool:
+    return get_origin(hint) is tuple
+
+
+def _seeds(value: Any) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(each, str | int) for each in value):
+        return tuple(str(each) for each in value)
+    count = _number(value, "seeds")
+    if not 1 <= count <= 100_000:
+        raise ValueError(
+            f"seeds = {count} is out of range; it lies between 1 and 100,000, or is a list of names"
+        )
+    return tuple(str(number) for number in range(count))
+
+
+def _number(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} = {value!r} is no whole number")  # noqa: TRY004 (what a person wrote)
+    return value
+
+
+def _kinds(union: types.UnionType) -> dict[str, type[Any]]:
+    return {str(record.__struct_config__.tag): record for record in get_args(union)}
+
+
+def _defaults(record: type[Record]) -> list[Any]:
+    return [field.default for field in msgspec.structs.fields(record)]
