@@ -97,8 +97,8 @@ class PolicyGradient(Record, tag="policy_gradient", tag_field="kind"):
     """Environments that each member steps at once."""
     steps: int = 64
     """Steps of every copy between two updates."""
-    learning_rate: float = 0.02
-    value_rate: float = 0.02
+    learning_rate: float = 0.01
+    value_rate: float = 0.1
     """The baseline's learning rate."""
     discount: float = 0.99
     trace: float = 0.95

@@ -1,0 +1,359 @@
+"""What a rollout is asked: parts, packing, and words for everything that cannot be computed."""
+
+import dataclasses
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.rollouts import (
+    Bandit,
+    CartPole,
+    Environment,
+    EpsilonGreedy,
+    GridWorld,
+    Linear,
+    MemberResult,
+    Mlp,
+    Policy,
+    PolicyGradient,
+    RolloutResult,
+    RolloutSpec,
+    Tabular,
+    Thompson,
+    Ucb,
+    Uniform,
+    check,
+    decode_result,
+    decode_spec,
+    encode,
+    job_id,
+    join,
+    label,
+    members,
+    spec_from,
+    split,
+    work,
+)
+from gpu_workers import arrays
+from gpu_workers.rollouts import compute as computing
+from gpu_workers.rollouts.compute import compute
+
+HOST = arrays.choose("numpy")
+GRID = GridWorld(map=("S.#", "..G"), slip=0.2, limit=20)
+ARROWS = Tabular(arrows=("vv#", ">> "))
+SHORT = PolicyGradient(hidden=(5,), updates=3, copies=3, steps=9)
+ACTING: tuple[Policy, ...] = (
+    Uniform(),
+    Linear(),
+    Linear(greedy=False, scale=2.0),
+    Mlp(hidden=(7, 3), greedy=False),
+    SHORT,
+    msgspec.structs.replace(SHORT, learning_rate=0.3, entropy=0.0, trace=0.5),
+)
+PULLING: tuple[Policy, ...] = (
+    Uniform(),
+    EpsilonGreedy(),
+    EpsilonGreedy(epsilon=0.5),
+    Ucb(),
+    Ucb(width=0.2),
+    Thompson(),
+)
+MIXTURES: tuple[tuple[Environment, tuple[Policy, ...]], ...] = (
+    (CartPole(limit=60), ACTING),
+    (GRID, (*ACTING, ARROWS, msgspec.structs.replace(SHORT, network="tabular"))),
+    (Bandit(arms=3, limit=40), (*PULLING, Ucb(discount=0.9), Thompson(discount=0.8))),
+    (Bandit(arms=3, reward="gaussian", drift=0.1, limit=40), (*PULLING, EpsilonGreedy(discount=0.7))),
+    (Bandit(arms=3, reward="linear", features=4, limit=40), PULLING),
+)
+
+
+def spec(environment: Environment, *policies: Policy, **changes: Any) -> RolloutSpec:
+    made = RolloutSpec(environments=(environment,), policies=policies, seeds=("a", "b", "c"), episodes=11)
+    return msgspec.structs.replace(made, **changes)
+
+
+# A member does not depend on its company
+
+
+@pytest.mark.parametrize(("environment", "policies"), MIXTURES, ids=lambda each: type(each).__name__)
+def test_a_member_alone_is_to_the_letter_what_it_is_among_others(
+    environment: Environment, policies: tuple[Policy, ...]
+) -> None:
+    whole = spec(environment, *policies)
+    together = compute(whole, HOST)
+    for member, answer in zip(members(whole), together.members, strict=True):
+        alone = spec(environment, policies[member.policy], seeds=(whole.seeds[member.seed],))
+        assert encode(RolloutResult(members=compute(alone, HOST).members)) == encode(
+            RolloutResult(members=(answer,))
+        )
+
+
+@pytest.mark.parametrize(("environment", "policies"), MIXTURES, ids=lambda each: type(each).__name__)
+def test_small_memory_changes_no_figure(environment: Environment, policies: tuple[Policy, ...]) -> None:
+    whole = spec(environment, *policies)
+    narrow = dataclasses.replace(HOST, block_bytes=6000, held_bytes=6000)
+    assert compute(whole, narrow).members == compute(whole, HOST).members
+
+
+def test_a_batch_too_large_is_halved_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, sizes = computing.play, []
+
+    def play(world: Any, actor: Any, luck: Any, *others: Any) -> Any:
+        sizes.append(len(luck.keys))
+        if len(luck.keys) > 2:
+            raise MemoryError
+        return real(world, actor, luck, *others)
+
+    monkeypatch.setattr(computing, "play", play)
+    whole = spec(CartPole(), Linear(), seeds=tuple("abcdefg"))
+    found = compute(whole, HOST)
+    assert sizes == [7, 4, 2, 2, 3, 2, 1]
+    assert found.halvings == 3
+    monkeypatch.undo()
+    assert found.members == compute(whole, HOST).members
+
+
+def test_not_even_one_member_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def play(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(computing, "play", play)
+    with pytest.raises(MemoryError):
+        compute(spec(CartPole(), Linear()), HOST)
+
+
+def test_other_seeds_and_other_worlds_bring_other_luck() -> None:
+    found = compute(spec(CartPole(), Uniform()), HOST).members
+    assert len({member.returns for member in found}) == 3
+    longer = compute(spec(CartPole(limit=499), Uniform()), HOST).members
+    assert {member.returns for member in longer} & {member.returns for member in found} == set()
+
+
+def test_all_policies_meet_the_same_luck() -> None:
+    """The same arms and contexts, so that a comparison is paired."""
+    bandit = Bandit(arms=4, means=(0.1, 0.2, 0.3, 0.9), limit=30)
+    one = compute(spec(bandit, EpsilonGreedy(epsilon=0.0), EpsilonGreedy(epsilon=1e-9)), HOST).members
+    assert one[0] == one[3]
+
+
+def test_steps_told_sum_to_the_work_and_a_checkpoint_ends_it() -> None:
+    whole = RolloutSpec(environments=(CartPole(), GRID), policies=ACTING, seeds=("a", "b"), episodes=5)
+    told: list[int] = []
+    result = compute(whole, HOST, told=told.append)
+    assert sum(told) == work(whole)
+    assert 0 < result.steps < work(whole)
+    calls = 0
+
+    def stop() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        compute(whole, HOST, checkpoint=stop)
+
+
+# Bytes and parts
+
+
+def test_bytes_there_and_back() -> None:
+    whole = spec(GRID, *ACTING, ARROWS)
+    assert decode_spec(encode(whole)) == whole
+    assert len(job_id(whole)) == 64
+    assert job_id(whole) != job_id(msgspec.structs.replace(whole, episodes=12))
+    result = compute(spec(GRID, SHORT), HOST)
+    assert decode_result(encode(result)) == result
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 9), st.integers(1, 4000), st.integers(1, 300))
+def test_parts_have_all_members_once_and_join_to_the_whole(
+    worlds: int, policies: int, seeds: int, steps: int, figures: int
+) -> None:
+    whole = RolloutSpec(
+        environments=tuple(CartPole(limit=10 + number) for number in range(worlds)),
+        policies=tuple(Linear(scale=1.0 + number) for number in range(policies)),
+        seeds=tuple(map(str, range(seeds))),
+        episodes=7,
+    )
+    parts = split(whole, steps=steps, figures=figures)
+    answers = []
+    for part in parts:
+        count = len(members(part))
+        assert count == 1 or (work(part) <= steps and count * 57 <= figures)
+        answers.append((part, RolloutResult(members=tuple(map(_named(part), members(part))), steps=1)))
+    joined = join(whole, answers[::-1])
+    assert joined.members == tuple(map(_named(whole), members(whole)))
+    assert joined.steps == len(parts)
+
+
+def _named(whole: RolloutSpec) -> Any:
+    """A result that tells its member."""
+
+    def name(member: Any) -> MemberResult:
+        policy = whole.policies[member.policy]
+        assert isinstance(policy, Linear)
+        numbers = (
+            whole.environments[member.environment].limit,
+            int(policy.scale),
+            int(whole.seeds[member.seed]),
+        )
+        return MemberResult(returns=(), lengths=numbers, terminated=0)
+
+    return name
+
+
+def test_a_missing_part_is_found_out() -> None:
+    whole = spec(CartPole(limit=5), Linear())
+    parts = [(part, compute(part, HOST)) for part in split(whole, steps=1, figures=1)]
+    assert len(parts) == 3
+    assert join(whole, parts).members == compute(whole, HOST).members
+    with pytest.raises(ValueError, match="1 members are in no part"):
+        join(whole, parts[1:])
+
+
+# What cannot be computed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (spec(CartPole(), Linear(), seeds=()), "seeds is empty"),
+        (spec(CartPole(), Linear(), seeds=("a", "a")), "seeds holds the same twice"),
+        (spec(CartPole(), Linear(), Linear()), "policies holds the same twice"),
+        (spec(CartPole(), Linear(), episodes=0), "episodes = 0 is out of range"),
+        (spec(CartPole(), Linear(), seeds=tuple(map(str, range(999))), episodes=20_000), "ask for fewer"),
+        (spec(CartPole(), Linear(), kernel=2), "version 2 of the arithmetic"),
+        (spec(CartPole(limit=0), Linear()), "cart_pole: limit = 0 is out of range"),
+        (spec(CartPole(), Ucb()), "ucb on cart_pole: it pulls arms only"),
+        (spec(CartPole(), ARROWS), "tabular on cart_pole: only a grid_world has cells"),
+        (spec(CartPole(), PolicyGradient(network="tabular")), "take mlp or linear"),
+        (spec(Bandit(), Mlp()), "mlp on bandit: .* take epsilon_greedy, ucb or thompson"),
+        (spec(CartPole(), Linear(weights=((1.0, 2.0),))), "layer 1 is not 2 rows of 4 weights and a bias"),
+        (spec(CartPole(), Linear(weights=((math.nan,) * 5,) * 2)), "a weight is no finite number"),
+        (spec(CartPole(), Mlp(hidden=(2,), layers=(((0.0,) * 5,) * 2,))), "1 layers of weights; hidden wants 2"),
+        (spec(CartPole(), Mlp(hidden=())), "hidden is one to 3 layers"),
+        (spec(CartPole(), Mlp(hidden=(0,))), "hidden is one to 3 layers"),
+        (spec(CartPole(), PolicyGradient(learning_rate=math.nan)), "learning_rate = nan is out of range"),
+        (spec(CartPole(), PolicyGradient(discount=1.1)), "discount = 1.1 is out of range"),
+        (spec(CartPole(limit=100_000), PolicyGradient(updates=20_000, copies=4096, steps=4096)), "steps, more"),
+        (spec(GridWorld(map=()), Uniform()), "rows of one length"),
+        (spec(GridWorld(map=("",)), Uniform()), "rows of one length"),
+        (spec(GridWorld(map=("S.", "G")), Uniform()), "rows of one length"),
+        (spec(GridWorld(map=("S?G",)), Uniform()), r"row 1 of map holds '\?'"),
+        (spec(GridWorld(map=("..G",)), Uniform()), "no start"),
+        (spec(GridWorld(map=("S.#G",)), Uniform()), "no goal G can be reached from the S in row 1, column 1"),
+        (spec(GridWorld(map=("SXG",)), Uniform()), "no goal G can be reached"),
+        (spec(GridWorld(map=("SG",), slip=math.nan), Uniform()), "slip = nan is out of range"),
+        (spec(GridWorld(map=("SG",), pit=-math.inf), Uniform()), "pit = -inf is out of range"),
+        (spec(GridWorld(map=("S" * 401 + "G",)), Uniform()), "more than 400 cells"),
+        (spec(GRID, Tabular(arrows=("vv#",))), "another shape than the map"),
+        (spec(GRID, Tabular(arrows=("v.#", ">> "))), r"row 1 of arrows holds '\.'"),
+        (spec(Bandit(arms=1), Ucb()), "arms = 1 is out of range"),
+        (spec(Bandit(arms=2, means=(0.5,)), Ucb()), "means has 1 numbers for 2 arms"),
+        (spec(Bandit(arms=2, means=(0.5, 1.5)), Ucb()), "chances, between 0 and 1"),
+        (spec(Bandit(arms=2, means=(0.5, math.nan)), Ucb()), "no number"),
+        (spec(Bandit(reward="linear", drift=0.1), Ucb()), "neither means nor drift"),
+        (spec(Bandit(reward="linear"), Ucb(discount=0.9)), "discount is for arms that drift"),
+        (spec(Bandit(), EpsilonGreedy(epsilon=2)), "epsilon = 2 is out of range"),
+        (spec(Bandit(), Ucb(discount=0)), "discount = 0 is out of range"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_computed_is_told_in_words(wrong: RolloutSpec, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        check(wrong)
+    with pytest.raises(ValueError, match=words):
+        compute(wrong, HOST)
+    with pytest.raises(ValueError, match=words):
+        decode_spec(encode(wrong))
+
+
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        spec(CartPole(limit=1), *ACTING),
+        spec(CartPole(), Linear(scale=1e6), Mlp(scale=0.0), episodes=1),
+        spec(GridWorld(map=("SG",), goal=1e6, step=-1e6), Uniform(), SHORT),
+        spec(GridWorld(map=("SG",), slip=1.0, limit=5), Uniform(), SHORT, Tabular(arrows=("> ",))),
+        spec(CartPole(), msgspec.structs.replace(SHORT, learning_rate=1.0, value_rate=1.0, clip=1e9)),
+        spec(CartPole(), msgspec.structs.replace(SHORT, copies=1, steps=1, discount=0.0, trace=0.0)),
+        spec(CartPole(), msgspec.structs.replace(SHORT, entropy=100.0, learning_rate=0.0, clip=1e-9)),
+        spec(Bandit(arms=2, noise=0.0, reward="gaussian", means=(0.0, 0.0), limit=30), *PULLING),
+        spec(Bandit(arms=100, limit=1), *PULLING),
+        spec(Bandit(arms=2, noise=1e6, drift=1e6, reward="gaussian", limit=30), *PULLING),
+        spec(Bandit(arms=2, drift=1e6, limit=400), Ucb(discount=0.01), Thompson(discount=0.01)),
+        spec(Bandit(arms=2, noise=0.0, reward="linear", features=1, limit=50), *PULLING),
+        spec(Bandit(arms=2, reward="linear", features=16, noise=1e6, limit=60), *PULLING),
+    ],
+)
+def test_extremes_give_numbers(extreme: RolloutSpec) -> None:
+    with np.errstate(all="raise", under="ignore"):
+        found = compute(extreme, HOST)
+    for member in found.members:
+        figures = (*member.returns, *member.regret, *(each for each in member.curve if each is not None))
+        assert len(member.returns) == len(member.lengths) == extreme.episodes
+        assert all(math.isfinite(each) for each in figures)
+        assert all(each >= 0 for each in member.regret)
+
+
+# As a person writes it
+
+
+def table(**changes: Any) -> dict[str, Any]:
+    return {"environment": [{"kind": "cart_pole"}], "policy": [{"kind": "linear"}], **changes}
+
+
+def test_a_list_stands_for_one_of_each() -> None:
+    found = spec_from(
+        table(
+            policy=[
+                {"kind": "policy_gradient", "learning_rate": [0.01, 0.1], "entropy": [0, 1], "hidden": [4]}
+            ],
+            seeds=2,
+        )
+    )
+    wanted = [(0.01, 0.0), (0.01, 1.0), (0.1, 0.0), (0.1, 1.0)]
+    assert [(p.learning_rate, p.entropy, p.hidden) for p in found.policies] == [  # type: ignore[union-attr]
+        (rate, entropy, (4,)) for rate, entropy in wanted
+    ]
+    assert found.seeds == ("0", "1")
+    assert [label(policy) for policy in found.policies][
+        3
+    ] == "policy_gradient hidden=4 learning_rate=0.1 entropy=1"
+    assert spec_from(table(seeds=["x", 3])).seeds == ("x", "3")
+    assert spec_from(table(environment={"kind": "cart_pole", "limit": [5, 6]})).environments == (
+        CartPole(limit=5),
+        CartPole(limit=6),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (table(seed=3), "'seed' is no key of a rollout; it has environment, policy, seeds, episodes"),
+        (table(policy=[]), r"at least one table \[\[policy\]\]"),
+        (table(policy=["linear"]), r"at least one table \[\[policy\]\]"),
+        ({"policy": [{"kind": "linear"}]}, r"at least one table \[\[environment\]\]"),
+        (table(policy=[{}]), r"\[\[policy\]\] number 1: kind = None is none of uniform, linear, mlp"),
+        (table(policy=[{"kind": ["linear"]}]), "is none of uniform"),
+        (table(environment=[{"kind": "cartpole"}]), "kind = 'cartpole' is none of cart_pole, grid_world, bandit"),
+        (table(policy=[{"kind": "linear", "sclae": 1}]), "'sclae' is no setting of linear; it has weights, scale"),
+        (table(policy=[{"kind": "uniform", "a": 1}]), "'a' is no setting of uniform; it has none"),
+        (table(policy=[{"kind": "linear", "scale": "x"}]), r"number 1: Expected `float`, got `str` - at `\$.scale`"),
+        (table(policy=[{"kind": "linear", "scale": []}]), "scale is an empty list"),
+        (table(policy=[{"kind": "mlp", "hidden": 3}]), "Expected `array`, got `int`"),
+        (table(seeds=0), "seeds = 0 is out of range"),
+        (table(seeds=True), "seeds = True is no whole number"),
+        (table(seeds=[1.5]), "no whole number"),
+        (table(episodes="many"), "episodes = 'many' is no whole number"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_table_is_told_in_words(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        spec_from(wrong)
