@@ -6,19 +6,25 @@ not taken in beside it, however late it comes. Its result stays in the stream RE
 again what is missing.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from bus import jetstream
 from bus.collection import Collection, OnResult
 from bus.connection import Bus
-from bus.errors import NoResponder, WrongSequence
+from bus.errors import NoResponder, StreamFailed, WrongSequence
+from bus.pull import consumer_name
 from bus.results import JobResult, decode_result, encode_result
 from bus.starts import forget_starts
 from bus.streams import ensure_streams
 from contracts.subjects import JOBS_STREAM, RESULTS_STREAM, job_subject, result_subject
 
 T = TypeVar("T")
+_NOT_THERE = frozenset({10014, 10059})
+"""No such consumer, no such stream: no worker of that kind was ever there."""
+_LOOKS, _BETWEEN = 3, 0.2
+"""Looks for a worker, and seconds between them: one that asks anew every now and then is not seen in that moment."""
 
 
 class JobQueue:
@@ -60,6 +66,27 @@ class JobQueue:
             StreamFailed: JetStream refused it.
         """
         return await self._store_first(result_subject(kind, job_id), encode_result(result))
+
+    async def served(self, kind: str) -> bool:
+        """Whether a worker waits for jobs of a kind, or has some, at this moment; one that was killed may seem to.
+
+        Raises:
+            StreamFailed, BusUnavailable, NoResponder, RequestTimeout.
+        """
+        for attempt in range(_LOOKS):
+            if attempt:
+                await asyncio.sleep(_BETWEEN)
+            try:
+                consumer = await jetstream.manage(
+                    self._bus, f"CONSUMER.INFO.{JOBS_STREAM}.{consumer_name(kind)}", {}
+                )
+            except StreamFailed as error:
+                if error.code not in _NOT_THERE:
+                    raise
+                return False
+            if consumer["num_waiting"] or consumer["num_ack_pending"]:
+                return True
+        return False
 
     async def forget(self, kind: str, job_id: str) -> None:
         """Drop a job's result, so that it can be done again: after a failure whose cause was removed.

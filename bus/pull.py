@@ -26,13 +26,18 @@ _ORDINARY = frozenset({"404", "408"})
 _log = structlog.get_logger("bus.pull")
 
 
+def consumer_name(kind: str) -> str:
+    """The durable consumer that all workers of a kind share."""
+    return f"workers-{kind}"
+
+
 async def ensure_consumer(bus: Bus, kind: str, ack_wait: float) -> str:
     """Create or update the durable consumer that all workers of a kind share; returns its name.
 
     Raises:
         StreamFailed, NoResponder, RequestTimeout, BusUnavailable.
     """
-    name = f"workers-{kind}"
+    name = consumer_name(kind)
     subject = job_subject(kind)
     request = {
         "stream_name": JOBS_STREAM,

@@ -28,7 +28,7 @@ LEASES_BUCKET = "leases"
 BEATS = "beats"
 """`beats.<role>.<instance>`: a sign of life of every agent, a few times a minute."""
 
-JOB_KINDS = ("episode", "resample", "experiment")
+JOB_KINDS = ("episode", "resample", "experiment", "rollout")
 
 
 def token(name: str) -> str:

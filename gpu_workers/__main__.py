@@ -1,4 +1,4 @@
-"""`python -m gpu_workers`: a worker for resampling jobs."""
+"""`python -m gpu_workers`: a worker for resampling and rollouts."""
 
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ _UNAVAILABLE = 3
 )
 @click.option("--slots", type=click.IntRange(1), default=1, show_default=True, help="Jobs at once.")
 def main(url: str | None, store: Path, slots: int) -> None:
-    """Take resampling jobs until interrupted, on a GPU where there is one (see RATCHET_ARRAY).
+    """Take resampling and rollout jobs until interrupted, on a GPU where there is one (see RATCHET_ARRAY).
 
     Exit codes: 0 ended, 2 wrong usage, 3 no bus, or no device to compute with.
     """

@@ -19,6 +19,7 @@ COMMANDS = {
     "fork": ("agents.cli.operate", "fork"),
     "cost": ("agents.cli.cost", "cost"),
     "bisect": ("agents.cli.bisect", "bisect"),
+    "rollout": ("agents.cli.rollout", "rollout"),
     "doctor": ("agents.cli.doctor", "doctor"),
 }
 AUDIT = (

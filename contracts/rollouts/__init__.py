@@ -30,7 +30,7 @@ from contracts.rollouts.records import (
     split,
     work,
 )
-from contracts.rollouts.table import label, spec_from
+from contracts.rollouts.table import labels, spec_from
 
 __all__ = [
     "Bandit",
@@ -58,7 +58,7 @@ __all__ = [
     "encode",
     "job_id",
     "join",
-    "label",
+    "labels",
     "members",
     "regret_points",
     "spec_from",

@@ -2,7 +2,7 @@
 
 import itertools
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -39,23 +39,31 @@ def spec_from(table: Mapping[str, Any]) -> RolloutSpec:
     return spec
 
 
-def label(record: Environment | Policy) -> str:
-    """A short name: its kind, and what is not as it is by default."""
-    kind = str(type(record).__struct_config__.tag)
-    found = [kind]
-    for name, default in zip(record.__struct_fields__, _defaults(type(record)), strict=True):
-        value = getattr(record, name)
-        if value == default:
+def labels(records: Sequence[Environment | Policy]) -> list[str]:
+    """A short name for each: its kind, and what is not as it is by default, or not as in others of its kind."""
+    found = [" ".join((_kind(record), *_telling(record, records))) for record in records]
+    return [
+        f"{name} ({found[: number + 1].count(name)})" if found.count(name) > 1 else name
+        for number, name in enumerate(found)
+    ]
+
+
+def _telling(record: Environment | Policy, records: Sequence[Environment | Policy]) -> Iterator[str]:
+    for field in msgspec.structs.fields(record):
+        value = getattr(record, field.name)
+        alike = [getattr(other, field.name) for other in records if type(other) is type(record)]
+        if value == field.default and all(each == value for each in alike):
             continue
-        if isinstance(value, tuple) and any(isinstance(each, str | tuple) for each in value):
-            found.append(f"{len(value)} rows")
-        elif isinstance(value, tuple):
-            found.append(
-                f"{name}={'×'.join(f'{each:g}' for each in value[:3])}{'…' if len(value) > 3 else ''}"
-            )
+        if not isinstance(value, tuple):
+            yield f"{field.name}={value:g}" if isinstance(value, float) else f"{field.name}={value}"
+        elif any(isinstance(each, str | tuple) for each in value):
+            yield f"{field.name}={len(value)} rows"
         else:
-            found.append(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}")
-    return " ".join(found)
+            yield f"{field.name}={'×'.join(f'{each:g}' for each in value[:3])}{'…' if len(value) > 3 else ''}"
+
+
+def _kind(record: Environment | Policy) -> str:
+    return str(type(record).__struct_config__.tag)
 
 
 def _records(table: Mapping[str, Any], key: str, kinds: Mapping[str, type[Any]]) -> Iterator[Any]:
@@ -116,7 +124,3 @@ def _number(value: Any, name: str) -> int:
 
 def _kinds(union: types.UnionType) -> dict[str, type[Any]]:
     return {str(record.__struct_config__.tag): record for record in get_args(union)}
-
-
-def _defaults(record: type[Record]) -> list[Any]:
-    return [field.default for field in msgspec.structs.fields(record)]

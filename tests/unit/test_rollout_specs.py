@@ -33,15 +33,15 @@ from contracts.rollouts import (
     encode,
     job_id,
     join,
-    label,
+    labels,
     members,
     spec_from,
     split,
     work,
 )
 from gpu_workers import arrays
-from gpu_workers.rollouts import compute as computing
 from gpu_workers.rollouts.compute import compute
+from gpu_workers.rollouts.episodes import play
 
 HOST = arrays.choose("numpy")
 GRID = GridWorld(map=("S.#", "..G"), slip=0.2, limit=20)
@@ -101,15 +101,15 @@ def test_small_memory_changes_no_figure(environment: Environment, policies: tupl
 
 
 def test_a_batch_too_large_is_halved_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, sizes = computing.play, []
+    real, sizes = play, []
 
-    def play(world: Any, actor: Any, luck: Any, *others: Any) -> Any:
+    def narrow(world: Any, actor: Any, luck: Any, *others: Any) -> Any:
         sizes.append(len(luck.keys))
         if len(luck.keys) > 2:
             raise MemoryError
         return real(world, actor, luck, *others)
 
-    monkeypatch.setattr(computing, "play", play)
+    monkeypatch.setattr("gpu_workers.rollouts.compute.play", narrow)
     whole = spec(CartPole(), Linear(), seeds=tuple("abcdefg"))
     found = compute(whole, HOST)
     assert sizes == [7, 4, 2, 2, 3, 2, 1]
@@ -119,10 +119,10 @@ def test_a_batch_too_large_is_halved_and_told(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_not_even_one_member_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    def play(*_: Any) -> Any:
+    def nothing(*_: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(computing, "play", play)
+    monkeypatch.setattr("gpu_workers.rollouts.compute.play", nothing)
     with pytest.raises(MemoryError):
         compute(spec(CartPole(), Linear()), HOST)
 
@@ -323,9 +323,13 @@ def test_a_list_stands_for_one_of_each() -> None:
         (rate, entropy, (4,)) for rate, entropy in wanted
     ]
     assert found.seeds == ("0", "1")
-    assert [label(policy) for policy in found.policies][
-        3
-    ] == "policy_gradient hidden=4 learning_rate=0.1 entropy=1"
+    assert labels(found.policies)[0] == "policy_gradient hidden=4 learning_rate=0.01 entropy=0"
+    assert labels((CartPole(), CartPole(limit=9))) == ["cart_pole limit=500", "cart_pole limit=9"]
+    assert labels((GRID, msgspec.structs.replace(GRID, map=("SG", "##")), Uniform())) == [
+        "grid_world map=2 rows slip=0.2 limit=20 (1)",
+        "grid_world map=2 rows slip=0.2 limit=20 (2)",
+        "uniform",
+    ]
     assert spec_from(table(seeds=["x", 3])).seeds == ("x", "3")
     assert spec_from(table(environment={"kind": "cart_pole", "limit": [5, 6]})).environments == (
         CartPole(limit=5),
