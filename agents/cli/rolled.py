@@ -11,6 +11,10 @@ from rich.table import Table
 from contracts.rollouts import MemberResult, RolloutResult, RolloutSpec, job_id, labels, members, work
 
 
+WIDE = 160
+"""Columns of a table that goes into a file."""
+
+
 class Meter:
     """A bar on standard error that fills with the steps that are done."""
 
@@ -81,7 +85,10 @@ def as_table(spec: RolloutSpec, result: RolloutResult) -> None:
         cut = 1 - sum(answer.terminated for answer in answers) / (len(answers) * spec.episodes)
         figures += [f"{mean([mean(answer.lengths) for answer in answers]):.4g}", f"{cut:.0%}"]
         table.add_row(*((environment,) if several else ()), policy, *figures)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)
     count = len(result.members)
     click.echo(
         f"\n{count} {'member' if count == 1 else 'members'}, {len(spec.seeds)} seeds, {spec.episodes} episodes each; "

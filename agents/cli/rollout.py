@@ -66,7 +66,10 @@ def rollout(spec: Path, bus: str, here: bool, store: Path, as_json: bool) -> Non
     from gpu_workers.errors import WorkerError
 
     asked = _read(spec, as_json)
-    logs.configure("ratchet", file=sys.__stderr__)
+    try:
+        logs.configure("ratchet", file=sys.__stderr__)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     try:
         with Meter(asked, quiet=as_json) as meter:
             result = None if here else anyio.run(_on_workers, asked, store, bus, meter.advance)
