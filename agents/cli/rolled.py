@@ -10,7 +10,6 @@ from rich.table import Table
 
 from contracts.rollouts import MemberResult, RolloutResult, RolloutSpec, job_id, labels, members, work
 
-
 WIDE = 160
 """Columns of a table that goes into a file."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ Played: TypeAlias = CartPole | GridWorld
 class Actor(Protocol):
     """Chooses actions for all lanes of its members."""
 
+    looks: ClassVar[bool]
+    """Whether it looks at observations; otherwise they need not be made."""
+
     def act(self, observations: Any, draw: Draw) -> Any:
         """Actions (members x lanes, whole numbers) for observations (members x features x lanes)."""
         ...
@@ -45,6 +48,7 @@ class Actor(Protocol):
 class Chance:
     """Every action as likely as every other."""
 
+    looks: ClassVar[bool] = False
     actions: int
 
     def act(self, _observations: Any, draw: Draw) -> Any:
@@ -61,6 +65,7 @@ class Chance:
 class Scores:
     """The outputs of a network are the actions' scores."""
 
+    looks: ClassVar[bool] = True
     arrays: Arrays
     network: Network
     parameters: Any

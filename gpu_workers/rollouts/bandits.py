@@ -1,5 +1,6 @@
 """Bandits: problems of many episodes at once, with those who pull their arms, and what that costs them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ class Problem:
         if bandit.reward == "linear":
             drawn = luck.normals(Purpose.BEGIN, 0, bandit.arms * bandit.features)
             self._vectors = drawn.reshape(shape[0], bandit.arms, bandit.features, shape[2])
-            self._vectors = self._vectors / np.sqrt(bandit.features)
+            self._vectors = self._vectors / math.sqrt(bandit.features)
         elif bandit.means:
             self.means = arrays.put(np.array(bandit.means))[None, :, None] + arrays.xp.zeros(shape)
         elif bandit.reward == "bernoulli":
@@ -98,4 +99,4 @@ def play_bandit(
 def bandit_bytes(bandit: Bandit) -> int:
     """Bytes that one lane takes at its peak."""
     vectors = bandit.features * (bandit.features + 3) if bandit.reward == "linear" else 0
-    return 8 * (bandit.arms * (12 + 2 * vectors) + len(regret_points(bandit)) + 24)
+    return 8 * (bandit.arms * (26 + 2 * vectors) + len(regret_points(bandit)) + 24)

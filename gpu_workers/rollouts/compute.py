@@ -38,8 +38,6 @@ from gpu_workers.rollouts.worlds import World, make_world
 
 T = TypeVar("T")
 Pulled: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
-_ROOMY = 8
-"""Blocks that a batch of learning members may take on a host: stacking more of them saves more than caches lose."""
 
 
 def compute(
@@ -114,7 +112,7 @@ class _Run:
         each, room = playing_bytes(policy, world.features) * self.spec.episodes, self.arrays.block_bytes
         if isinstance(policy, PolicyGradient):
             each = max(each, training_bytes(policy, world.features))
-            room = min(self.arrays.held_bytes, _ROOMY * room)
+            room = self.arrays.held_bytes  # stacking more learners saves more than caches lose
 
         def play_some(batch: list[Member]) -> list[MemberResult]:
             return self._play(environment, world, batch)
@@ -212,4 +210,4 @@ class _Run:
 def playing_bytes(policy: Policy, features: int) -> int:
     """Bytes that one lane takes at its peak while episodes are played."""
     hidden = policy.hidden if isinstance(policy, Mlp | PolicyGradient) else ()
-    return 8 * (2 * features + 2 * max(hidden, default=0) + 32)
+    return 8 * (2 * features + 3 * max(hidden, default=0) + 32)

@@ -71,7 +71,8 @@ class _Play:
     def step(self, time: int) -> None:
         """Step all lanes; those whose episode is over stay as they are."""
         xp, alive = self._arrays.xp, self._alive
-        self._world.observe(self._state, self._seen)
+        if self._actor.looks:
+            self._world.observe(self._state, self._seen)
         action = self._actor.act(self._seen, lambda _: [self._luck.each(Purpose.ACTION, time)])
         following, reward, ended = self._world.step(
             self._state, action, lambda _: [self._luck.each(Purpose.WORLD, time)]

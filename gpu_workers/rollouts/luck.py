@@ -22,6 +22,10 @@ _FACTORS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _MASK = 0xFFFFFFFF
 _UNIT = 2.0**-32
+_DRAWN = 4096
+"""Numbers that are drawn ahead at least, where lanes are few: small arrays cost as much time as larger ones."""
+_AHEAD = 64
+"""Times four steps: how far ahead at most."""
 
 
 class Purpose(IntEnum):
@@ -82,7 +86,7 @@ class Luck:
     """Number of the first lane, where these are part of more."""
     _key: tuple[Any, Any] = field(init=False)
     _lane: Any = field(init=False)
-    _blocks: dict[Purpose, tuple[int, Words]] = field(init=False, default_factory=dict)
+    _blocks: dict[Purpose, tuple[int, list[Any]]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         put = self.arrays.put
@@ -92,11 +96,14 @@ class Luck:
 
     def each(self, purpose: Purpose, time: int) -> Any:
         """One uniform number in (0, 1) for every lane at a time: members x lanes."""
-        block, words = self._blocks.get(purpose, (-1, None))
-        if block != time // 4 or words is None:
-            words = philox((time // 4, self._lane, 0, int(purpose)), self._key)
-            self._blocks[purpose] = (time // 4, words)
-        return unit(words[time % 4])
+        size = max(1, min(_AHEAD, _DRAWN // (len(self.keys) * self.lanes)))
+        first = time // (4 * size) * size
+        begun, words = self._blocks.get(purpose, (-1, None))
+        if begun != first or words is None:
+            times = self.arrays.xp.arange(first, first + size, dtype=np.uint64)[:, None, None]
+            words = [unit(each) for each in philox((times, self._lane, 0, int(purpose)), self._key)]
+            self._blocks[purpose] = (first, words)
+        return words[time % 4][time // 4 - first]
 
     def several(self, purpose: Purpose, time: Any, count: int) -> list[Any]:
         """`count` uniform arrays of members x lanes; `time` is a number, or one for each lane."""

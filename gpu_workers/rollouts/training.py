@@ -82,7 +82,7 @@ def bucket(policy: PolicyGradient) -> tuple[object, ...]:
 def training_bytes(policy: PolicyGradient, features: int) -> int:
     """Bytes that one member takes at its peak: observations, activations and slopes of all cases."""
     units = sum(policy.hidden) if policy.network == "mlp" else 0
-    return 8 * policy.copies * policy.steps * (3 * features + 3 * units + 24)
+    return 8 * policy.copies * policy.steps * (3 * features + 3 * units + 44)
 
 
 class Adam:
@@ -143,7 +143,7 @@ class Learner:
         action = xp.empty(shape, dtype=np.int64)
         reward, ended, over, finished = (xp.empty(shape) for _ in range(4))
         for time in range(first.steps):
-            now = vector.observe()
+            now = vector.seen
             scores = self.network.forward(xp, self.policy.parameters, now)[-1]
             chosen = sample(xp, scores, vector.chance())
             step = vector.step(chosen)

@@ -38,10 +38,8 @@ class Vector:
         self._return = xp.zeros(shape)
         self._episode = xp.zeros(shape, dtype=np.uint64)
         """How many episodes of the copy are over."""
-
-    def observe(self) -> Any:
-        """Observations of all copies: members x features x copies."""
-        return self._observed(self._state)
+        self.seen = self._observed()
+        """Observations of all copies at this moment: members x features x copies."""
 
     def chance(self) -> Any:
         """One uniform number for every copy, for choosing an action at this moment."""
@@ -62,23 +60,23 @@ class Vector:
             reward=reward,
             terminated=terminated,
             truncated=truncated,
-            following=self._observed(self._state),
+            following=self._observed(),
             finished=xp.where(over, self._return, 0.0),
         )
-        self._begin_again(over)
+        self.seen = self._observed() if self._begin_again(over) else step.following
         return step
 
-    def _observed(self, state: Any) -> Any:
+    def _observed(self) -> Any:
         members, copies = self._age.shape
         out = self._arrays.xp.empty((members, self._world.features, copies))
-        self._world.observe(state, out)
+        self._world.observe(self._state, out)
         return out
 
-    def _begin_again(self, over: Any) -> None:
-        """Draw new states for these copies only; which numbers they get follows from copy and episode."""
+    def _begin_again(self, over: Any) -> bool:
+        """Draw new states for these copies only, by copy and episode; whether there were any."""
         member, copy = self._arrays.xp.nonzero(over)
         if not len(member):
-            return
+            return False
         self._episode[member, copy] += 1
         episode, some = self._episode[member, copy], self._luck.at(member, copy)
         fresh = self._world.begin(lambda count: some.several(Purpose.BEGIN, episode, count))
@@ -86,3 +84,4 @@ class Vector:
             each[member, copy] = new
         self._age[member, copy] = 0
         self._return[member, copy] = 0.0
+        return True

@@ -167,7 +167,7 @@ def test_a_copy_begins_again_and_tells_its_end_from_the_time_limit() -> None:
     fallen = cut = 0
     length = np.zeros((3, 6), dtype=int)
     for _ in range(60):
-        before = vector.observe()
+        before = vector.seen
         step = vector.step(np.ones((3, 6), dtype=np.int64))
         length += 1
         over = step.terminated | step.truncated
@@ -175,7 +175,7 @@ def test_a_copy_begins_again_and_tells_its_end_from_the_time_limit() -> None:
         assert np.array_equal(step.truncated, (length == 12) & ~step.terminated)
         assert np.array_equal(step.finished, np.where(over, length, 0))
         assert not np.array_equal(step.following, before)
-        after = vector.observe()
+        after = vector.seen
         assert (np.abs(after.transpose(0, 2, 1)[over]) <= 0.05).all()
         assert np.array_equal(after.transpose(0, 2, 1)[~over], step.following.transpose(0, 2, 1)[~over])
         fallen += int(step.terminated.sum())
