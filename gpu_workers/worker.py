@@ -1,4 +1,4 @@
-"""A worker on the bus: takes jobs of all its kinds from the queue and answers them from a thread."""
+"""A worker on the bus: takes resampling jobs and rollouts from the queue and answers them from threads."""
 
 import signal
 import threading
@@ -11,11 +11,14 @@ import structlog
 from bus.connection import connect
 from bus.errors import JobFailed, MalformedMessage
 from bus.streams import ensure_streams
-from bus.worker import Job, Worker
+from bus.worker import Job, JobHandler, Worker
+from contracts.resample import decode_job, encode, job_id
 from gpu_workers.arrays import Arrays
 from gpu_workers.errors import DeviceLost, Interrupted
-from gpu_workers.kinds import KINDS
+from gpu_workers.resampling import compute
+from gpu_workers.rollouts import jobs as rollouts
 
+KIND = "resample"
 GRACE = 5.0
 """Seconds that running jobs get to end once the worker was told to stop."""
 
@@ -23,8 +26,8 @@ _log = structlog.get_logger("gpu_workers.worker")
 
 
 @dataclass(kw_only=True)
-class Handler:
-    """Answers jobs of every kind."""
+class Resampling:
+    """The handler of resampling jobs."""
 
     arrays: Arrays
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -40,27 +43,33 @@ class Handler:
             MalformedMessage: the bytes are no job, or not the one whose id they go under.
             JobFailed: it cannot be computed; or it was interrupted or the device failed, then to be retried.
         """
-        kind = KINDS[job.kind]
         try:
-            asked = kind.decode(job.data)
+            asked = decode_job(job.data)
         except ValueError as error:
             raise MalformedMessage(str(error)) from error
-        if kind.name(asked) != job.job_id:
-            raise MalformedMessage(f"the job's id is {job.job_id}, but its content's is {kind.name(asked)}")
+        if job_id(asked) != job.job_id:
+            raise MalformedMessage(f"the job's id is {job.job_id}, but its content's is {job_id(asked)}")
         try:
-            return await anyio.to_thread.run_sync(lambda: kind.answer(asked, self.arrays, self._checkpoint))
+            return await anyio.to_thread.run_sync(
+                lambda: encode(compute(asked, self.arrays, checkpoint=self._checkpoint))
+            )
         except Interrupted as error:
             raise JobFailed(str(error), retry=True) from error
         except ValueError as error:
             raise JobFailed(str(error)) from error
         except self.arrays.exhausted as error:
             raise JobFailed(
-                f"memory does not suffice for {kind.size(asked)}; ask for fewer in one job"
+                f"memory does not suffice for {len(asked.values)} rows and {asked.resamples} resamples; "
+                "ask for fewer in one job"
             ) from error
         except self.arrays.lost as error:
-            self.fault = DeviceLost(self.arrays.device, str(error))
-            self.lost.set()
+            self.fail(DeviceLost(self.arrays.device, str(error)))
             raise JobFailed(str(self.fault), retry=True) from error
+
+    def fail(self, fault: DeviceLost) -> None:
+        """The device is lost: the worker has to end."""
+        self.fault = fault
+        self.lost.set()
 
     def _checkpoint(self) -> None:
         if self.stopping.is_set():
@@ -74,11 +83,13 @@ async def serve(url: str, arrays: Arrays, *, slots: int = 1) -> None:
         BusUnavailable: nothing answers at the address.
         DeviceLost: the GPU failed.
     """
-    handler = Handler(arrays=arrays)
+    handler = Resampling(arrays=arrays)
+    rolling = rollouts.Rollouts(arrays, stopping=handler.stopping, on_lost=handler.fail)
+    handlers: dict[str, JobHandler] = {KIND: handler, rollouts.KIND: rolling}
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with await connect(url, name="gpu_workers") as bus:
             await ensure_streams(bus)
-            worker = Worker(bus, list(KINDS), handler, slots=slots)
+            worker = Worker(bus, list(handlers), lambda job: handlers[job.kind](job), slots=slots)
 
             async def until_signal() -> None:
                 async for _ in signals:

@@ -20,7 +20,7 @@ from bus.worker import Job
 from contracts.resample import ResampleJob, ResampleResult, decode_result, encode, job_id, reference
 from contracts.statistics import to_fixed
 from gpu_workers import arrays
-from gpu_workers.worker import Handler
+from gpu_workers.worker import Resampling
 
 Kind = Literal["sign_flip", "bootstrap"]
 
@@ -116,7 +116,7 @@ def test_after_a_kill_the_next_worker_serves(tmp_path: Path) -> None:
 
 def test_a_heavy_job_leaves_the_loop_free_and_can_be_interrupted() -> None:
     async def scenario() -> None:
-        handler = Handler(arrays=arrays.choose("numpy"))
+        handler = Resampling(arrays=arrays.choose("numpy"))
         heavy = job(5, "bootstrap", clusters=400, resamples=1_000_000)
         ticks = 0
 

@@ -33,7 +33,7 @@ from contracts.rollouts import (
 )
 from gpu_workers import arrays
 from gpu_workers.rollouts.compute import compute
-from gpu_workers.worker import Handler
+from gpu_workers.rollouts.jobs import Rollouts
 
 SPEC = RolloutSpec(
     environments=(CartPole(limit=80),),
@@ -138,7 +138,7 @@ def test_the_command_asks_workers_where_some_run_and_computes_itself_where_none_
 
 def test_a_heavy_rollout_can_be_interrupted_and_goes_back() -> None:
     async def scenario() -> None:
-        handler = Handler(arrays=arrays.choose("numpy"))
+        handler = Rollouts(arrays.choose("numpy"))
         heavy = RolloutSpec(
             environments=(CartPole(),), policies=(PolicyGradient(updates=5000),), seeds=("a",), episodes=1
         )

@@ -4,12 +4,15 @@ import dataclasses
 import math
 from typing import Any
 
+import anyio
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bus.errors import JobFailed
+from bus.worker import Job
 from contracts.rollouts import (
     Bandit,
     CartPole,
@@ -40,8 +43,9 @@ from contracts.rollouts import (
     work,
 )
 from gpu_workers import arrays
+from gpu_workers.errors import DeviceLost
 from gpu_workers.rollouts.compute import compute
-from gpu_workers.rollouts.episodes import play
+from gpu_workers.rollouts.jobs import Rollouts
 
 HOST = arrays.choose("numpy")
 GRID = GridWorld(map=("S.#", "..G"), slip=0.2, limit=20)
@@ -100,31 +104,62 @@ def test_small_memory_changes_no_figure(environment: Environment, policies: tupl
     assert compute(whole, narrow).members == compute(whole, HOST).members
 
 
-def test_a_batch_too_large_is_halved_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, sizes = play, []
+class Device:
+    """NumPy on a device with limits: some of its functions are others."""
 
-    def narrow(world: Any, actor: Any, luck: Any, *others: Any) -> Any:
-        sizes.append(len(luck.keys))
-        if len(luck.keys) > 2:
+    def __init__(self, **functions: Any) -> None:
+        self._functions = functions
+
+    def __getattr__(self, name: str) -> Any:
+        return self._functions.get(name) or getattr(np, name)
+
+
+def roomy(members: int, sizes: list[int]) -> arrays.Arrays:
+    """A device whose memory holds the observations of so many members; it keeps what it was asked for."""
+
+    def empty(shape: tuple[int, ...]) -> Any:
+        sizes.append(shape[0])
+        if shape[0] > members:
             raise MemoryError
-        return real(world, actor, luck, *others)
+        return np.empty(shape)
 
-    monkeypatch.setattr("gpu_workers.rollouts.compute.play", narrow)
+    return dataclasses.replace(HOST, xp=Device(empty=empty))
+
+
+def test_a_batch_too_large_is_halved_and_told() -> None:
+    sizes: list[int] = []
     whole = spec(CartPole(), Linear(), seeds=tuple("abcdefg"))
-    found = compute(whole, HOST)
+    found = compute(whole, roomy(2, sizes))
     assert sizes == [7, 4, 2, 2, 3, 2, 1]
     assert found.halvings == 3
-    monkeypatch.undo()
     assert found.members == compute(whole, HOST).members
 
 
-def test_not_even_one_member_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(*_: Any) -> Any:
-        raise MemoryError
+def asked(handler: Rollouts) -> bytes:
+    whole = spec(CartPole(), Linear())
 
-    monkeypatch.setattr("gpu_workers.rollouts.compute.play", nothing)
-    with pytest.raises(MemoryError):
-        compute(spec(CartPole(), Linear()), HOST)
+    async def ask() -> bytes:
+        return await handler(Job(kind="rollout", job_id=job_id(whole), data=encode(whole), attempt=1))
+
+    return anyio.run(ask)
+
+
+def test_where_not_even_one_member_fits_the_job_fails_for_good() -> None:
+    with pytest.raises(JobFailed, match="memory does not suffice for one member") as raised:
+        asked(Rollouts(roomy(0, [])))
+    assert not raised.value.retry
+
+
+def test_a_lost_device_is_told_and_the_job_goes_back() -> None:
+    def cos(_: Any) -> Any:
+        raise ConnectionError("the bus fell off the card")
+
+    told: list[DeviceLost] = []
+    broken = dataclasses.replace(HOST, xp=Device(cos=cos), lost=(ConnectionError,), device="card 0")
+    with pytest.raises(JobFailed, match="card 0 failed: the bus fell off the card") as raised:
+        asked(Rollouts(broken, on_lost=told.append))
+    assert raised.value.retry
+    assert [fault.device for fault in told] == ["card 0"]
 
 
 def test_other_seeds_and_other_worlds_bring_other_luck() -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from contracts.rollouts import CartPole, GridWorld, PolicyGradient, RolloutSpec, Uniform
 from gpu_workers import arrays
+from gpu_workers.rollouts.cart_pole import CartPoleWorld
 from gpu_workers.rollouts.compute import compute
 from gpu_workers.rollouts.network import Network
-from gpu_workers.rollouts.training import Adam, advantages, policy_slopes
+from gpu_workers.rollouts.training import Adam, Learner, advantages, policy_slopes
 
 HOST = arrays.choose("numpy")
 RNG = np.random.default_rng(5)
@@ -155,12 +156,11 @@ def test_an_update_without_a_finished_episode_has_no_mean() -> None:
     assert compute(spec, HOST).members[0].curve == (None, None)
 
 
-def test_rewards_too_large_for_numbers_name_the_member(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No spec within its limits is known that comes to this; a broken step stands in for one."""
-    monkeypatch.setattr(
-        Adam, "descend", lambda self, _: setattr(self, "parameters", self.parameters * math.nan)
-    )
-    policy = PolicyGradient(updates=1, copies=1, steps=2)
-    spec = RolloutSpec(environments=(CartPole(),), policies=(policy,), seeds=("left",), episodes=1)
-    with pytest.raises(ValueError, match=r"seed 'left'.*lower learning_rate"):
-        compute(spec, HOST)
+def test_parameters_that_are_no_numbers_name_the_member() -> None:
+    """No spec within its limits is known that comes to this; it is put there by hand."""
+    policies = [PolicyGradient(), PolicyGradient(learning_rate=0.5)]
+    learner = Learner(policies, ("left", "right"), CartPoleWorld(CartPole(), HOST), HOST)
+    learner.check()
+    learner.policy.parameters[1, 3] = math.nan
+    with pytest.raises(ValueError, match=r"learning_rate = 0.5 and seed 'right'.*lower learning_rate"):
+        learner.check()

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -144,8 +145,6 @@ def test_episodes_of_carts_are_those_of_the_twin() -> None:
     upright = Linear(weights=((0.0,) * 5, (0.0, 0.5, 1.0, 1.0, 0.0)))
     spec = RolloutSpec(environments=(environment,), policies=(upright,), seeds=("7",), episodes=25)
     found = compute(spec, HOST).members[0]
-    import msgspec
-
     name = msgspec.msgpack.encode(environment)
     source = Luck(arrays=HOST, keys=keys(["7"], name, "play"), lanes=25)
     first = [0.1 * each - 0.05 for each in source.several(Purpose.BEGIN, 0, 4)]
