@@ -61,6 +61,7 @@ def summary(spec: RolloutSpec, result: RolloutResult) -> dict[str, Any]:
         "members": found,
         "steps": result.steps,
         "seconds": round(result.seconds, 3),
+        "phases": {name: round(seconds, 3) for name, seconds in result.phases.items()},
         "halvings": result.halvings,
         "library": result.library,
     }

@@ -65,7 +65,9 @@ class RolloutResult(Record, tag="rolled_out"):
     steps: int = 0
     """Steps of all environments, learning included."""
     seconds: float = 0.0
-    """What it took; as the following, it says how the figures came about and is no part of them."""
+    """What it took, over all parts; as the following, it says how the figures came about and is none of them."""
+    phases: dict[str, float] = {}
+    """Seconds of each kind of work: `learn`, `play` (episodes of policies as they are), `pull` (bandits)."""
     halvings: int = 0
     """How often memory did not suffice, and a batch was halved."""
     library: str = "numpy"
@@ -203,6 +205,10 @@ def join(spec: RolloutSpec, parts: Sequence[tuple[RolloutSpec, RolloutResult]]) 
         members=tuple(found[name] for name in _names(spec)),
         steps=sum(result.steps for _, result in parts),
         seconds=sum(result.seconds for _, result in parts),
+        phases={
+            name: sum(result.phases.get(name, 0.0) for _, result in parts)
+            for name in sorted({name for _, result in parts for name in result.phases})
+        },
         halvings=sum(result.halvings for _, result in parts),
         library=", ".join(sorted(libraries)),
     )

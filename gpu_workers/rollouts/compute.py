@@ -74,6 +74,7 @@ def compute(
         members=tuple(run.found[_key(member)] for member in members(spec)),
         steps=run.watch.steps,
         seconds=time.perf_counter() - started,
+        phases=run.watch.phases,
         halvings=run.halvings,
         library=arrays.name,
     )
@@ -130,14 +131,16 @@ class _Run:
         curves: list[tuple[float | None, ...]] = [()] * len(batch)
         if learners:
             luck = self._luck(batch, learners[0].copies, "learn")
-            learnt = learn(learners, seeds, world, luck, self.arrays, self.watch)
+            with self.watch.phase("learn", len(batch)):
+                learnt = learn(learners, seeds, world, luck, self.arrays, self.watch)
             actor: Actor = learnt.actor
             curves = learnt.curve
         else:
             given = [policy for policy in policies if isinstance(policy, NetworkPolicy)]
             actor = make_actor(given, seeds, environment, world, self.arrays)
         luck = self._luck(batch, self.spec.episodes, "play")
-        played = play(world, actor, luck, self.arrays, self.watch)
+        with self.watch.phase("play", len(batch)):
+            played = play(world, actor, luck, self.arrays, self.watch)
         return [
             MemberResult(
                 returns=tuple(played.returns[row].tolist()),
@@ -160,7 +163,8 @@ class _Run:
                 policies = [self.spec.policies[member.policy] for member in batch]
                 fitting = [policy for policy in policies if isinstance(policy, BanditPolicy | Uniform)]
                 luck = self._luck(batch, lanes, "play", first)
-                return play_bandit(bandit, fitting, luck, self.arrays, self.watch)
+                with self.watch.phase("pull", len(batch)):
+                    return play_bandit(bandit, fitting, luck, self.arrays, self.watch)
 
             for batch, (gained, missed) in self._batches(group, fits // lanes, pull_some):
                 for row, member in enumerate(batch):

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from bus import traces
 from bus.errors import JobFailed
 from bus.worker import Job
 from contracts.rollouts import (
@@ -192,6 +194,27 @@ def test_steps_told_sum_to_the_work_and_a_checkpoint_ends_it() -> None:
 
     with pytest.raises(InterruptedError):
         compute(whole, HOST, checkpoint=stop)
+
+
+def test_what_took_how_long_is_told_and_traced() -> None:
+    whole = spec(CartPole(limit=20), SHORT, Linear(), episodes=2)
+    exporter = InMemorySpanExporter()
+    assert traces.configure("test", exporter)
+    try:
+        found = compute(whole, HOST)
+    finally:
+        traces.shutdown()
+    assert set(found.phases) == {"learn", "play"}
+    assert 0 < sum(found.phases.values()) <= found.seconds
+    steps: dict[str, int] = {}
+    for span in exporter.get_finished_spans():
+        assert span.attributes is not None
+        assert span.attributes["ratchet.rollout.members"] == 3
+        steps[span.name] = steps.get(span.name, 0) + int(str(span.attributes["ratchet.rollout.steps"]))
+    assert steps["rollout learn"] == 3 * 3 * 3 * 9
+    assert sum(steps.values()) == found.steps
+    joined = join(whole, [(whole, found), (whole, found)])
+    assert joined.phases["learn"] == 2 * found.phases["learn"]
 
 
 # Bytes and parts
