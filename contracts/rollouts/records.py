@@ -16,6 +16,8 @@ EPISODES = 20_000
 """Episodes of one member at most: its result has to fit into a message."""
 ALL_EPISODES = 2_000_000
 """Episodes that one spec may ask for, over all its members."""
+MEMBERS = 100_000
+"""Members of one spec at most."""
 WORK = 10**11
 """Steps that one spec may ask for at most."""
 POINTS = 50
@@ -115,6 +117,7 @@ def check(spec: RolloutSpec) -> None:
     Raises:
         ValueError: it cannot; names the value, and says what to do.
     """
+    count = len(spec.environments) * len(spec.policies) * len(spec.seeds)
     if spec.kernel != KERNEL:
         raise ValueError(
             f"the spec asks for version {spec.kernel} of the arithmetic; this is version {KERNEL}"
@@ -125,6 +128,10 @@ def check(spec: RolloutSpec) -> None:
             raise ValueError(f"{name} is empty; a rollout needs at least one of each")
         if len(found) != len({msgspec.msgpack.encode(each) for each in found}):
             raise ValueError(f"{name} holds the same twice; leave one of them out")
+    if count > MEMBERS:
+        raise ValueError(
+            f"the spec has {count:,} members, more than {MEMBERS:,}; ask for fewer seeds or settings"
+        )
     if not 1 <= spec.episodes <= EPISODES:
         raise ValueError(f"episodes = {spec.episodes} is out of range; it lies between 1 and {EPISODES:,}")
     for environment in spec.environments:
@@ -133,7 +140,6 @@ def check(spec: RolloutSpec) -> None:
         check_policy(policy)
         for environment in spec.environments:
             check_pair(policy, environment)
-    count = len(spec.environments) * len(spec.policies) * len(spec.seeds)
     if count * spec.episodes > ALL_EPISODES:
         raise ValueError(
             f"{count:,} members with {spec.episodes:,} episodes each are more than {ALL_EPISODES:,} episodes; "

@@ -1,6 +1,7 @@
 """A spec as a person writes it: a table, as TOML has them, in which a list of values means one of each."""
 
 import itertools
+import math
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -10,7 +11,7 @@ import msgspec
 from contracts.record import Record
 from contracts.rollouts.environments import Environment
 from contracts.rollouts.policies import Policy
-from contracts.rollouts.records import RolloutSpec, check
+from contracts.rollouts.records import MEMBERS, RolloutSpec, check
 
 _KEYS = ("environment", "policy", "seeds", "episodes")
 
@@ -94,6 +95,8 @@ def _expanded(entry: Mapping[str, Any], record: type[R], where: str) -> Iterator
         if several and not value:
             raise ValueError(f"{where}: {name} is an empty list; leave it out to take the default")
         choices.append([(name, each) for each in (value if several else [value])])
+    if math.prod(map(len, choices)) > MEMBERS:
+        raise ValueError(f"{where}: its lists come to more than {MEMBERS:,} combinations; shorten them")
     for combination in itertools.product(*choices):
         try:
             yield msgspec.convert({"kind": entry["kind"], **dict(combination)}, record)

@@ -410,6 +410,11 @@ def test_a_list_stands_for_one_of_each() -> None:
         (table(policy=[{"kind": "linear", "scale": "x"}]), r"number 1: Expected `float`, got `str` - at `\$.scale`"),
         (table(policy=[{"kind": "linear", "scale": []}]), "scale is an empty list"),
         (table(policy=[{"kind": "mlp", "hidden": 3}]), "Expected `array`, got `int`"),
+        (table(policy=[{"kind": "linear", "scale": [*range(400)], "weights": []}], seeds=251), "100,400 members"),
+        (
+            table(policy=[{"kind": "policy_gradient", "entropy": [*range(400)], "updates": [*range(400)]}]),
+            "more than 100,000 combinations",
+        ),
         (table(seeds=0), "seeds = 0 is out of range"),
         (table(seeds=True), "seeds = True is no whole number"),
         (table(seeds=[1.5]), "no whole number"),
