@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -44,7 +45,7 @@ from contracts.rollouts import (
     split,
     work,
 )
-from gpu_workers import arrays
+from gpu_workers import arrays, testing
 from gpu_workers.errors import DeviceLost
 from gpu_workers.rollouts.compute import compute
 from gpu_workers.rollouts.jobs import Rollouts
@@ -104,6 +105,35 @@ def test_small_memory_changes_no_figure(environment: Environment, policies: tupl
     whole = spec(environment, *policies)
     narrow = dataclasses.replace(HOST, block_bytes=6000, held_bytes=6000)
     assert compute(whole, narrow).members == compute(whole, HOST).members
+
+
+@pytest.mark.parametrize(("environment", "policies"), MIXTURES, ids=lambda each: type(each).__name__)
+def test_nothing_of_the_host_gets_among_what_is_on_a_device(
+    environment: Environment, policies: tuple[Policy, ...]
+) -> None:
+    whole = spec(environment, *policies)
+    found = compute(whole, testing.device(HOST, block_bytes=20_000))
+    assert (found.library, found.members) == ("cupy", compute(whole, HOST).members)
+
+
+def test_the_device_for_tests_refuses_arrays_of_the_host() -> None:
+    there = testing.device(HOST)
+    ours, theirs = there.put(np.arange(3.0)), np.arange(3)
+    assert there.get(ours + 1).tolist() == [1.0, 2.0, 3.0]
+    assert there.xp.sum(ours).shape == ()
+    attempts: list[Callable[[], Any]] = [
+        lambda: ours + theirs,
+        lambda: theirs * ours,
+        lambda: ours[theirs],
+        lambda: ours.__setitem__(slice(None), theirs),
+        lambda: ours.__iadd__(theirs),
+        lambda: there.xp.where(ours > 1, theirs, ours),
+        lambda: there.xp.concatenate([ours, theirs]),
+        lambda: np.asarray([1.0]).__iadd__(ours),
+    ]
+    for attempt in attempts:
+        with pytest.raises(testing.HostArray):
+            attempt()
 
 
 class Device:
