@@ -96,6 +96,16 @@ def as_table(spec: RolloutSpec, result: RolloutResult) -> None:
     )
 
 
+def warning(result: RolloutResult) -> str:
+    """What to say of a result whose parts were computed by different libraries; empty where one computed all."""
+    if ", " not in result.library:
+        return ""
+    return (
+        f"Warning: parts were computed by {result.library.replace(', ', ' and ')}, which round differently, so "
+        "policies are not compared on equal terms; use workers of one kind, or --here"
+    )
+
+
 def mean(numbers: Sequence[float]) -> float:
     """Their mean."""
     return sum(numbers) / len(numbers)

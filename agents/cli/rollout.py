@@ -60,7 +60,7 @@ def rollout(spec: Path, bus: str, here: bool, store: Path, as_json: bool) -> Non
 
     Exit codes: 0 done, 1 it could not be computed, 2 wrong usage or input, 3 no bus or no worker, 130 interrupted.
     """  # fmt: skip
-    from agents.cli.rolled import Meter, as_table, summary
+    from agents.cli.rolled import Meter, as_table, summary, warning
     from bus import logs
     from bus.errors import BusError
     from gpu_workers.errors import WorkerError
@@ -87,6 +87,8 @@ def rollout(spec: Path, bus: str, here: bool, store: Path, as_json: bool) -> Non
         fail(str(error), code=FAILED, as_json=as_json)
     except MemoryError:
         fail(TOO_MUCH, code=FAILED, kind="memory", as_json=as_json)
+    if said := warning(result):
+        click.echo(said, err=True)
     if as_json:
         click.echo(json.dumps(summary(asked, result)))
     else:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from agents.cli.rolled import warning
 from bus import traces
 from bus.errors import JobFailed
 from bus.worker import Job
@@ -304,6 +305,14 @@ def test_a_missing_part_is_found_out() -> None:
     assert join(whole, parts).members == compute(whole, HOST).members
     with pytest.raises(ValueError, match="1 members are in no part"):
         join(whole, parts[1:])
+
+
+def test_parts_of_two_libraries_are_told_apart() -> None:
+    whole = spec(CartPole(limit=5), Linear())
+    parts = [(part, compute(part, HOST)) for part in split(whole, steps=1, figures=1)]
+    assert warning(join(whole, parts)) == ""
+    parts[1] = (parts[1][0], msgspec.structs.replace(parts[1][1], library="cupy"))
+    assert "computed by cupy and numpy" in warning(join(whole, parts))
 
 
 # What cannot be computed
