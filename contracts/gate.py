@@ -58,6 +58,9 @@ class GateSettings(Record):
     """By how much a simpler harness may be worse and still count as equal: of two equal ones the simpler is kept."""
     cost_cap: float = 1.5
     """Largest cost of an episode, as a multiple of the incumbent's."""
+    cheaper: float = 0.0
+    """Share of an episode's cost that a change has to save for counting as equal within `equivalence`, as a simpler one
+    does; 0: saving alone is no reason to keep a change."""
     protected_level: float = 0.05
     """Level at which the protected tasks are tested, jointly, for having become worse."""
     protected_at: float = 0.9
@@ -72,8 +75,8 @@ class GateSettings(Record):
             raise ValueError("candidates, seeds and resamples are counts of at least 1")
         if not (0 < self.alpha < 1 and 0 < self.level < 1 and 0 <= self.protected_level < 1):
             raise ValueError("levels lie between 0 and 1")
-        if not 0 <= self.equivalence < 1:
-            raise ValueError("what counts as equal lies between 0 and 1")
+        if not (0 <= self.equivalence < 1 and 0 <= self.cheaper < 1):
+            raise ValueError("what counts as equal, and as cheaper, lies between 0 and 1")
 
     def sized(self, tasks: int, clusters: int) -> "GateSettings":
         """The settings with as many seeds as a suite of this size needs.
@@ -94,9 +97,15 @@ class GateSettings(Record):
         race_seeds = min(self.race_seeds, math.ceil(RACE_PAIRS / tasks))
         return msgspec.structs.replace(self, race_seeds=race_seeds, confirm_seeds=confirm_seeds)
 
-    def margin(self, growth: int) -> float:
-        """By how much a candidate may be worse than the incumbent, given by how much it is larger."""
-        return self.equivalence if growth < 0 else 0.0
+    def margin(self, growth: int, ratio: float = 1.0) -> float:
+        """By how much a candidate may be worse than the incumbent.
+
+        Args:
+            growth: by how much it is larger.
+            ratio: its cost as a multiple of the incumbent's.
+        """
+        saves = self.cheaper > 0 and ratio <= 1 - self.cheaper
+        return self.equivalence if growth < 0 or saves else 0.0
 
     @classmethod
     def preset(cls, name: str) -> "GateSettings":
@@ -234,7 +243,8 @@ def race(
     """Choose the candidate to confirm: the best by mean difference, if that is positive and its cost allowed.
 
     Equal effects are told apart by growth, by cost, then by tree, so the order of the candidates does not matter.
-    Where nothing is ahead, the best of those that are simpler goes on, if it lies within what counts as equal.
+    Where nothing is ahead, the best of those that are simpler, or cheaper by `settings.cheaper`, goes on, if it lies
+    within what counts as equal.
 
     Args:
         incumbent: scores of the harness as it is.
@@ -258,10 +268,12 @@ def race(
         best = min(ahead, key=rank)
         reason = f"Candidate {best + 1} of {len(candidates)} leads the incumbent by {effects[best]:+.4f}."
         return RaceOutcome(best=best, effects=effects, reason=reason)
-    equal = [i for i in allowed if growth[i] < 0 and effects[i] > -settings.margin(growth[i])]
+    margins = [settings.margin(growth[i], cost_ratio(incumbent, arm)) for i, arm in enumerate(candidates)]
+    equal = [i for i in allowed if margins[i] > 0 and effects[i] > -margins[i]]
     if equal:
         best = min(equal, key=rank)
-        reason = f"Candidate {best + 1} of {len(candidates)} is simpler, at {effects[best]:+.4f}."
+        how = "simpler" if growth[best] < 0 else "cheaper"
+        reason = f"Candidate {best + 1} of {len(candidates)} is {how}, at {effects[best]:+.4f}."
         return RaceOutcome(best=best, effects=effects, reason=reason)
     if not candidates:
         reason = "There was no candidate to race."
@@ -299,8 +311,8 @@ def confirm(
 ) -> Verdict:
     """Keep a change or revert it, from scores on seeds that no earlier decision has seen.
 
-    A change that makes the harness simpler need not make it better: it is kept when the evidence shows, at the same
-    level, that it is worse by less than `settings.equivalence`.
+    A change that makes the harness simpler, or cheaper by `settings.cheaper`, need not make it better: it is kept when
+    the evidence shows, at the same level, that it is worse by less than `settings.equivalence`.
 
     Args:
         incumbent: scores of the harness as it is.
@@ -319,14 +331,16 @@ def confirm(
     if not complete:
         return inconclusive("Some scores could not be had, so nothing follows from the others.")
     d = cluster_means(candidate.scores, incumbent.scores, clusters)
-    margin = settings.margin(growth)
+    ratio = cost_ratio(incumbent, candidate)
+    margin = settings.margin(growth, ratio)
     test = resampler.sign_flip(d + to_fixed(margin), resamples=settings.resamples, key=key)
     interval = resampler.interval(d, level=settings.level, resamples=settings.resamples, key=key)
-    ratio = cost_ratio(incumbent, candidate)
     harm = _protected_p(incumbent, candidate, clusters, protected, settings, key=key)
     faults = _faults(test.p, interval.estimate, ratio, harm, settings, margin)
     figures = f"{_span(interval)}, p = {test.p:.4f} over {len(d)} clusters"
-    figures += f"; simpler by {-growth}, may be worse by {margin:g}" if margin else ""
+    if margin:
+        how = f"simpler by {-growth}" if growth < 0 else f"at {ratio:.2f} of the cost"
+        figures += f"; {how}, may be worse by {margin:g}"
     return Verdict(
         decision="revert" if faults else "keep",
         reason=f"Reverted: {'; '.join(faults)} ({figures})." if faults else f"Kept: {figures}.",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
@@ -81,6 +81,13 @@ WAITING = 4
     help="How strict the gate is.",
 )
 @click.option(
+    "--cheaper",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Keep what keeps the score and saves this share of an episode's cost; 0: never for that alone.",
+)
+@click.option(
     "--null-every",
     type=click.IntRange(0),
     default=10,
@@ -132,6 +139,7 @@ def run(
     confirm_seeds: int | None,
     release_seeds: int,
     preset: str,
+    cheaper: float,
     null_every: int,
     approve: str,
     approve_seconds: float,
@@ -169,7 +177,12 @@ def run(
         config, thinking = read_models(model_words, config_file)
     except (ConfigUnreadable, ModelsUnknown, LedgerError) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
-    chosen = {"candidates": candidates, "race_seeds": race_seeds, "confirm_seeds": confirm_seeds}
+    chosen: dict[str, Any] = {
+        "cheaper": cheaper,
+        "candidates": candidates,
+        "race_seeds": race_seeds,
+        "confirm_seeds": confirm_seeds,
+    }
     packages = {graded.task.package for graded in loaded.practice}
     sized = gate.GateSettings.preset(preset).sized(len(loaded.practice), len(packages))
     settings = CampaignSettings(

@@ -319,6 +319,34 @@ def test_being_simpler_buys_neither_cost_nor_harm() -> None:
     assert "solved reliably became worse" in verdict.reason
 
 
+SAVING = msgspec.structs.replace(QUICK, cheaper=0.2)
+
+
+def at_cost(effect: float, ratio: float, rule: GateSettings = SAVING) -> Verdict:
+    old = msgspec.structs.replace(flat(0.4), cost=100.0)
+    new = msgspec.structs.replace(flat(0.4 + effect), cost=100.0 * ratio)
+    return confirm(old, new, NAMES, rule, key="k", growth=5)
+
+
+def test_what_keeps_the_score_at_less_cost_is_kept_where_that_is_wanted() -> None:
+    verdict = at_cost(-0.005, 0.8)
+    assert verdict.decision == "keep"
+    assert verdict.reason.endswith("; at 0.80 of the cost, may be worse by 0.01.")
+    assert at_cost(-0.005, 0.81).decision == "revert", "it does not save enough"
+    assert at_cost(-0.02, 0.5).decision == "revert", "it is worse than what counts as equal"
+    assert at_cost(-0.005, 0.5, QUICK).decision == "revert", "nobody asked for savings"
+    with pytest.raises(ValueError, match="as cheaper"):
+        GateSettings(cheaper=1.0)
+
+
+def test_a_cheaper_candidate_goes_on_where_none_is_ahead() -> None:
+    old = msgspec.structs.replace(flat(0.4), cost=100.0)
+    cheap = msgspec.structs.replace(flat(0.395), cost=50.0)
+    outcome = race(old, [flat(0.39), cheap], NAMES, SAVING, growth=[3, 3])
+    assert (outcome.best, outcome.reason) == (1, "Candidate 2 of 2 is cheaper, at -0.0050.")
+    assert race(old, [cheap], NAMES, QUICK, growth=[3]).best is None
+
+
 @pytest.mark.parametrize("margin", [0.05, 0.1])
 def test_what_is_truly_worse_by_the_margin_is_kept_no_more_often_than_the_level(margin: float) -> None:
     rng = np.random.default_rng(20_265)
