@@ -42,7 +42,7 @@ def run(place: Path, store: str, *arguments: str, key: str = KEY, rounds: int = 
     command = [
         RATCHET, "run", str(place / "suite"), "--store", str(place / store), "--rounds", str(rounds),
         "--plans", "4", "--candidates", "2", "--race-seeds", "1", "--confirm-seeds", "2", "--release-seeds", "2",
-        "--null-every", "0", "--executors", "4", *arguments,
+        "--null-every", "0", "--executors", "2", *arguments,
     ]  # fmt: skip
     env = {**os.environ, "RATCHET_API_KEY": key, "COLUMNS": "200"}
     return subprocess.run(
