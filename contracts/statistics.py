@@ -271,7 +271,8 @@ def checked(d: ArrayLike) -> Fixed:
     array = np.asarray(d)
     if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
         raise ValueError("fixed-point numbers are one row of integers")
-    if sum(abs(int(value)) for value in array) >= EXACT_LIMIT:
+    largest = max(abs(int(array.min())), abs(int(array.max()))) if array.size else 0
+    if largest * array.size >= EXACT_LIMIT and sum(abs(int(value)) for value in array) >= EXACT_LIMIT:
         raise ValueError(
             "too many or too large numbers for exact sums: no more than 8,000 clusters of scores"
         )
@@ -294,7 +295,7 @@ def flip_blocks(
     Row b is bits b·w to (b+1)·w of the stream, w being the clusters rounded up to 64; so blocks of any size
     are parts of the same matrix. As T* = T - 2 · (sum of the flipped), T* >= T says that this sum is <= 0.
     """
-    stream = _philox("sign flip", key)
+    stream = philox("sign flip", key)
     words = -(-clusters // 64)
     for count in _chunks(resamples, rows or block_rows(64 * words)):
         raw = stream.random_raw(count * words).astype("<u8").view(np.uint8)
@@ -312,13 +313,15 @@ def draw_blocks(
     Draws are 32-bit halves of the stream, scaled by a multiplication and a shift; the bias of that is below
     clusters / 2**32. A row takes the clusters rounded up to an even number of draws.
     """
-    stream = _philox("bootstrap", key)
+    stream = philox("bootstrap", key)
     words = -(-clusters // 2)
     for count in _chunks(resamples, rows or block_rows(2 * words)):
         raw = stream.random_raw(count * words).astype("<u8").view("<u4").reshape(count, 2 * words)
-        index = (raw[:, :clusters].astype(np.uint64) * np.uint64(clusters)) >> np.uint64(32)
-        flat = index.astype(np.int64) + clusters * np.arange(count, dtype=np.int64)[:, None]
-        yield np.bincount(flat.ravel(), minlength=count * clusters).reshape(count, clusters)
+        flat = raw[:, :clusters].astype(np.uint64)
+        flat *= np.uint64(clusters)
+        flat >>= np.uint64(32)
+        flat += clusters * np.arange(count, dtype=np.uint64)[:, None]
+        yield np.bincount(flat.ravel().view(np.int64), minlength=count * clusters).reshape(count, clusters)
 
 
 def interval_ranks(resamples: int, level: float) -> tuple[int, int]:
@@ -393,7 +396,8 @@ def _chunks(total: int, size: int) -> Iterator[int]:
         yield min(size, total - start)
 
 
-def _philox(*parts: object) -> np.random.Philox:
+def philox(*parts: object) -> np.random.Philox:
+    """A counter-based stream of random bits that follows from its parts alone."""
     return np.random.Philox(key=int.from_bytes(_digest(parts, 16), "big"))
 
 

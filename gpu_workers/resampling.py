@@ -1,17 +1,39 @@
 """Resampling of many rows at once as matrix products, on whichever array library is at hand.
 
-Signs and draws are made on the host from the same counter-based stream as in `contracts.statistics`, and
-every product is one of integers below 2**53 in float64, so the results are the reference's, to the bit.
+Signs and draws are made on the host from the same counter-based streams as in `contracts`, and every product that
+decides is one of integers below 2**53 in float64, so the results are the references', to the bit.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+import structlog
 
-from contracts.resample import ResampleJob, ResampleResult
+from contracts.intervals import (
+    Method,
+    bca_ranks,
+    check_cells,
+    count_blocks,
+    ranked_interval,
+    studentized,
+    studentized_interval,
+    whole_steps,
+)
+from contracts.maxt import EXACT_FAMILY, Family, all_flips, family_of, studentize
+from contracts.resample import (
+    AnyJob,
+    AnyResult,
+    FamilyResult,
+    IntervalJob,
+    MaxTJob,
+    PowerResult,
+    ResampleJob,
+    ResampleResult,
+)
+from contracts.simulation import Decisions, PowerJob, decision_blocks, differences, kept_of, luck
 from contracts.statistics import (
     EXACT_CLUSTERS,
     SLACK,
@@ -19,22 +41,37 @@ from contracts.statistics import (
     Interval,
     SignFlip,
     checked,
-    draw_blocks,
     flip_blocks,
-    from_fixed,
     halves_sums,
     interval_ranks,
     sampled_p,
 )
 from gpu_workers.arrays import Arrays
+from gpu_workers.flips import Flipped
+from gpu_workers.matrices import MATRICES
+
+HALVINGS = 6
+"""How often blocks are halved before memory is said not to suffice."""
+
+_log = structlog.get_logger("gpu_workers.resampling")
 
 
 def go_on() -> None:
     """A checkpoint that never interrupts."""
 
 
-def compute(job: ResampleJob, arrays: Arrays, *, checkpoint: Callable[[], None] = go_on) -> ResampleResult:
-    """Answer a job.
+@overload
+def compute(
+    job: ResampleJob | IntervalJob, arrays: Arrays, *, checkpoint: Callable[[], None] = go_on
+) -> ResampleResult: ...
+@overload
+def compute(job: MaxTJob, arrays: Arrays, *, checkpoint: Callable[[], None] = go_on) -> FamilyResult: ...
+@overload
+def compute(job: PowerJob, arrays: Arrays, *, checkpoint: Callable[[], None] = go_on) -> PowerResult: ...
+@overload
+def compute(job: AnyJob, arrays: Arrays, *, checkpoint: Callable[[], None] = go_on) -> AnyResult: ...
+def compute(job: AnyJob, arrays: Arrays, *, checkpoint: Callable[[], None] = go_on) -> AnyResult:
+    """Answer a job. Where memory does not suffice it is tried again in smaller blocks, which change no figure.
 
     Args:
         job: what to compute.
@@ -43,22 +80,45 @@ def compute(job: ResampleJob, arrays: Arrays, *, checkpoint: Callable[[], None] 
 
     Raises:
         ValueError: a row is not fit for exact sums, or the rows differ in length.
-        MemoryError: not even one block fits into memory (CuPy raises its own kind of it).
+        MemoryError: not even one small block fits into memory (CuPy raises its own kind of it).
     """
+    for _ in range(HALVINGS):
+        try:
+            return _answer(job, arrays, checkpoint)
+        except arrays.exhausted as error:
+            MATRICES.forget()
+            arrays = dataclasses.replace(
+                arrays, block_bytes=arrays.block_bytes // 2, held_bytes=arrays.held_bytes // 2
+            )
+            _log.warning(
+                "out of memory; trying smaller blocks", bytes=arrays.block_bytes, reason=str(error)[:200]
+            )
+    return _answer(job, arrays, checkpoint)
+
+
+def _answer(job: AnyJob, arrays: Arrays, checkpoint: Callable[[], None]) -> AnyResult:
+    resampler = Resampler(arrays=arrays, resamples=job.resamples, key=job.key, checkpoint=checkpoint)
+    if isinstance(job, PowerJob):
+        return PowerResult(decisions=resampler.decisions(job), library=arrays.name)
+    if isinstance(job, MaxTJob):
+        return FamilyResult(family=resampler.family(job.values), library=arrays.name)
     rows = [checked(row) for row in job.values]
     if len({len(row) for row in rows}) > 1:
         raise ValueError("the rows of a job have one length")
     if not rows:
         return ResampleResult(library=arrays.name)
-    resampler = Resampler(arrays=arrays, resamples=job.resamples, key=job.key, checkpoint=checkpoint)
+    values = np.stack(rows)
+    if isinstance(job, IntervalJob):
+        found = resampler.intervals(values, job.level, seeds=job.seeds, method=job.method)
+        return ResampleResult(intervals=found, library=arrays.name)
     if job.kind == "sign_flip":
-        return ResampleResult(tests=resampler.sign_flips(np.stack(rows)), library=arrays.name)
-    return ResampleResult(intervals=resampler.bootstrap(np.stack(rows), job.level), library=arrays.name)
+        return ResampleResult(tests=resampler.sign_flips(values), library=arrays.name)
+    return ResampleResult(intervals=resampler.intervals(values, job.level), library=arrays.name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resampler:
-    """The tests and intervals of `contracts.statistics` for many rows, which share signs and draws."""
+    """The tests and intervals of `contracts` for many rows, which share signs and draws."""
 
     arrays: Arrays
     resamples: int
@@ -67,38 +127,70 @@ class Resampler:
 
     def sign_flips(self, values: Fixed) -> tuple[SignFlip, ...]:
         """`sign_flip_p` of every row of `values` (rows x clusters, in fixed point)."""
-        count, clusters = values.shape
-        limit = SLACK * clusters
+        clusters = values.shape[1]
         if clusters <= EXACT_CLUSTERS:
-            return tuple(self._exact(row, limit) for row in values)
-        xp = self.arrays.xp
-        columns = self.arrays.put(np.ascontiguousarray(values.T, dtype=np.float64))
-        hits = xp.zeros(count, dtype=np.int64)
-        for flips in flip_blocks(self.key, clusters, self.resamples, self._block(clusters + 64 + count)):
-            self.checkpoint()
-            sums = self.arrays.put(flips).astype(np.float64) @ columns
-            hits += xp.count_nonzero(sums <= limit, axis=0)
-        return tuple(sampled_p(int(hit), self.resamples) for hit in self.arrays.get(hits))
+            return tuple(self._exact(row, SLACK * clusters) for row in values)
+        hits = self._hits(values, self._flips(clusters, len(values)))
+        return tuple(sampled_p(int(hit), self.resamples) for hit in hits)
 
-    def bootstrap(self, values: Fixed, level: float) -> tuple[Interval, ...]:
-        """`bootstrap_interval` of every row of `values` (rows x clusters, in fixed point)."""
-        count, clusters = values.shape
-        if not clusters:
-            raise ValueError("an interval needs at least one cluster")
-        fits = max(1, self.arrays.held_bytes // (16 * self.resamples))
+    def family(self, rows: tuple[tuple[int, ...], ...]) -> Family:
+        """`max_t` of the rows, by one product of signs and studentized differences."""
+        scaled = studentize(rows)
+        count, clusters = scaled.values.shape
+        xp, put, order = self.arrays.xp, self.arrays.put, scaled.order
+        single, stepped = xp.zeros(count, dtype=np.int64), xp.zeros(count, dtype=np.int64)
+        ordered = put(np.ascontiguousarray(scaled.values[order], dtype=np.float64))
+        base = put((scaled.sums + scaled.slack)[order].astype(np.float64))[:, None]
+        limits = put((scaled.sums - scaled.slack)[order].astype(np.float64))[:, None]
+        for flips in self._family_flips(clusters, count) if count else ():
+            self.checkpoint()
+            sums = base - 2 * (ordered @ flips.astype(np.float64).T)
+            largest = sums[count - 1]
+            for place in range(count - 1, -1, -1):  # from the smallest sum up: stepping down, backwards
+                largest = xp.maximum(largest, sums[place])
+                stepped[place] += xp.count_nonzero(largest >= limits[place])
+            single += xp.count_nonzero(largest >= limits, axis=1)
+        return family_of(scaled, self.arrays.get(single), self.arrays.get(stepped), self.resamples)
+
+    def intervals(
+        self, values: Fixed, level: float, *, seeds: int = 1, method: Method = "percentile"
+    ) -> tuple[Interval, ...]:
+        """`interval_of` of every row of `values` (rows x cells, in fixed point)."""
+        check_cells(values.shape[1], seeds, method)
+        held = 64 if method == "studentized" else 16
+        fits = max(1, self.arrays.held_bytes // (held * self.resamples))
         found: list[Interval] = []
-        for start in range(0, count, fits):
+        for start in range(0, len(values), fits):
             part = values[start : start + fits]
-            found += [
-                Interval(
-                    estimate=from_fixed(int(row.sum()), clusters),
-                    low=from_fixed(int(low), clusters),
-                    high=from_fixed(int(high), clusters),
-                    level=level,
-                )
-                for row, low, high in zip(part, *self._ends(part, level), strict=True)
-            ]
+            found += (
+                self._studentized(part, level)
+                if method == "studentized"
+                else self._ranked(part, level, seeds, bca=method == "bca")
+            )
         return tuple(found)
+
+    def decisions(self, job: PowerJob) -> Decisions:
+        """`simulate` of a job: the decisions of one effect and one number of seeds are one product."""
+        drawn = luck(job)
+        clusters = len(job.design.sizes)
+
+        def kept(effect: float, seeds: int) -> int:
+            d = differences(job, effect, seeds, drawn)
+            fits = max(1, self.arrays.block_bytes // (64 * clusters))
+            parts = [d[start : start + fits] for start in range(0, len(d), fits)]
+            hits = [self._hits(part, self._decision_flips(job, len(part))) for part in parts]
+            return kept_of(job, d, np.concatenate(hits))
+
+        table = [tuple(kept(effect, count) for count in job.seeds) for effect in job.effects]
+        return Decisions(kept=tuple(table), decisions=job.decisions)
+
+    def _hits(self, values: Fixed, blocks: Iterator[Any]) -> Fixed:
+        """For each row, how many assignments of signs give a mean at least as large as the one that was seen."""
+        flipped = Flipped.of(values, SLACK * values.shape[1], self.arrays)
+        for flips in blocks:
+            self.checkpoint()
+            flipped.count(flips)
+        return flipped.hits()
 
     def _exact(self, row: Fixed, limit: int) -> SignFlip:
         self.checkpoint()
@@ -107,24 +199,78 @@ class Resampler:
         hits = int(xp.searchsorted(second, limit - first, side="right").sum())
         return SignFlip(p=hits / 2 ** len(row), exact=True, resamples=2 ** len(row))
 
-    def _ends(self, values: Fixed, level: float) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Bootstrapped sums at both ends of each row's interval."""
+    def _ranked(self, values: Fixed, level: float, seeds: int, *, bca: bool) -> list[Interval]:
+        sums = self._sums(values.astype(np.float64), seeds)
+        ranks = [interval_ranks(self.resamples, level)] * len(values)
+        if bca:
+            xp, slack = self.arrays.xp, SLACK * values.shape[1]
+            totals = self.arrays.put(values.sum(axis=1).astype(np.float64))[:, None]
+            below = self.arrays.get(xp.count_nonzero(sums < totals - slack, axis=1))
+            within = self.arrays.get(xp.count_nonzero(sums <= totals + slack, axis=1))
+            ranks = [
+                bca_ranks(row, seeds, int(less), int(most), self.resamples, level)
+                for row, less, most in zip(values, below, within, strict=True)
+            ]
+        ends = zip(values, self._ordered(sums, ranks), strict=True)
+        return [ranked_interval(row, low, high, level) for row, (low, high) in ends]
+
+    def _studentized(self, values: Fixed, level: float) -> list[Interval]:
         count, clusters = values.shape
-        rows = self.arrays.put(values.astype(np.float64))
+        steps = np.stack([whole_steps(row) for row in values])
+        sums = self._sums(np.concatenate((steps, steps**2)), 1)
+        seen = self.arrays.put(steps.sum(axis=1))[:, None]
+        t = studentized(sums[:count], sums[count:], seen, clusters, self.arrays.xp)
+        ends = zip(values, self._ordered(t, [interval_ranks(self.resamples, level)] * count), strict=True)
+        return [studentized_interval(row, low, high, level) for row, (low, high) in ends]
+
+    def _sums(self, values: Any, seeds: int) -> Any:
+        """Bootstrapped sums, rows x resamples."""
+        count, cells = values.shape
+        clusters = cells // seeds
+        rows = self.arrays.put(values)
         sums = self.arrays.xp.empty((count, self.resamples), dtype=np.float64)
         done = 0
-        for draws in draw_blocks(self.key, clusters, self.resamples, self._block(3 * clusters + count)):
+        for draws in MATRICES.blocks(
+            self.arrays,
+            ("draws", self.key, clusters, seeds, self.resamples),
+            lambda block: count_blocks(self.key, clusters, seeds, self.resamples, block),
+            shape=(self.resamples, cells),
+            rows=self._block(3 * cells + count),
+        ):
             self.checkpoint()
-            weights = self.arrays.put(draws).astype(np.float64)
-            sums[:, done : done + len(draws)] = rows @ weights.T
+            sums[:, done : done + len(draws)] = rows @ draws.astype(np.float64).T
             done += len(draws)
         self.checkpoint()
-        low, high = interval_ranks(self.resamples, level)
+        return sums
+
+    def _ordered(self, sums: Any, ranks: list[tuple[int, int]]) -> list[tuple[float, float]]:
+        """The order statistics of each row at its two ranks. `sums` is put in another order."""
         if self.arrays.name == "numpy":
-            sums.partition((low, high), axis=1)
+            for row, pair in zip(sums, ranks, strict=True):
+                row.partition(pair)
         else:
             sums.sort(axis=1)
-        return self.arrays.get(sums[:, low]), self.arrays.get(sums[:, high])
+        places = np.arange(len(ranks))
+        low, high = (self.arrays.get(sums[places, [pair[end] for pair in ranks]]) for end in (0, 1))
+        return list(zip(low.tolist(), high.tolist(), strict=True))
+
+    def _flips(self, clusters: int, count: int) -> Iterator[Any]:
+        return MATRICES.blocks(
+            self.arrays,
+            ("flips", self.key, clusters, 1, self.resamples),
+            lambda block: flip_blocks(self.key, clusters, self.resamples, block),
+            shape=(self.resamples, clusters),
+            rows=self._block(clusters + 64 + count),
+        )
+
+    def _family_flips(self, clusters: int, count: int) -> Iterator[Any]:
+        for flips in family_blocks(
+            self.key, clusters, self.resamples, self._block(clusters + 64 + 2 * count)
+        ):
+            yield self.arrays.put(flips)
+
+    def _decision_flips(self, job: PowerJob, count: int) -> Iterator[Any]:
+        return map(self.arrays.put, decision_blocks(job, self._block(len(job.design.sizes) + 64 + count)))
 
     def _block(self, cells: int) -> int:
         """Rows of a resampling matrix at once, where each takes so many cells with its product."""

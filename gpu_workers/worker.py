@@ -59,8 +59,8 @@ class Resampling:
             raise JobFailed(str(error)) from error
         except self.arrays.exhausted as error:
             raise JobFailed(
-                f"memory does not suffice for {len(asked.values)} rows and {asked.resamples} resamples; "
-                "ask for fewer in one job"
+                f"memory does not suffice for {len(job.data)} bytes of numbers and {asked.resamples} resamples; "
+                "ask for fewer rows or resamples in one job"
             ) from error
         except self.arrays.lost as error:
             self.fail(DeviceLost(self.arrays.device, str(error)))

@@ -1,0 +1,89 @@
+"""Matrices of random signs and draws on the device, kept for those who ask for the same again.
+
+Candidates of one round share a key, and so do all intervals of a report: what they are resampled with is made once.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_workers.arrays import Arrays
+
+Blocks: TypeAlias = Callable[[int], Iterator[NDArray[Any]]]
+"""Makes a matrix on the host, in blocks of at most so many rows."""
+Name: TypeAlias = tuple[str, str, int, int, int]
+"""What a matrix follows from: stream, key, clusters, seeds of a cluster, resamples."""
+
+SHARE = 4
+"""A kept matrix, and all of them together, take at most this part of what a computation may hold."""
+_ROWS = 1 << 18
+"""Cells of a block that is made at once: few enough for a processor's cache."""
+
+
+class Matrices:
+    """Kept matrices of small counts, one byte a cell; the ones that were not asked for longest go first."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, Name], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def blocks(
+        self, arrays: Arrays, name: Name, make: Blocks, *, shape: tuple[int, int], rows: int
+    ) -> Iterator[Any]:
+        """The matrix on the device, in blocks of at most `rows` rows.
+
+        Args:
+            arrays: what it is for.
+            name: what it follows from.
+            make: makes it.
+            shape: its rows and columns.
+            rows: of a block.
+        """
+        limit = arrays.held_bytes // SHARE
+        if shape[0] * shape[1] * (1 if shape[1] < 256 else 2) > limit:
+            for block in make(rows):
+                yield arrays.put(block)
+            return
+        whole = self._find((arrays.name, name))
+        if whole is None:
+            whole = arrays.put(_joined(make(max(1, _ROWS // shape[1])), shape))
+            self._keep((arrays.name, name), whole, limit)
+        for start in range(0, shape[0], rows):
+            yield whole[start : start + rows]
+
+    def forget(self) -> None:
+        """Keep nothing any more."""
+        with self._lock:
+            self._kept.clear()
+
+    def _find(self, name: tuple[str, Name]) -> Any:
+        with self._lock:
+            if name not in self._kept:
+                return None
+            self._kept.move_to_end(name)
+            return self._kept[name]
+
+    def _keep(self, name: tuple[str, Name], whole: Any, limit: int) -> None:
+        with self._lock:
+            self._kept[name] = whole
+            while sum(int(kept.nbytes) for kept in self._kept.values()) > limit:
+                self._kept.popitem(last=False)
+
+
+def _joined(blocks: Iterator[NDArray[Any]], shape: tuple[int, int]) -> NDArray[Any]:
+    whole: NDArray[Any] | None = None
+    done = 0
+    for block in blocks:
+        if whole is None:
+            whole = np.empty(shape, dtype=block.dtype)
+        whole[done : done + len(block)] = block
+        done += len(block)
+    return np.empty(shape, dtype=np.uint8) if whole is None else whole
+
+
+MATRICES = Matrices()
+"""Those of this process."""
