@@ -36,6 +36,8 @@ Counts: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 STEPS = 2**20
 """Steps in the largest number of a row, to which studentized intervals round: squares must sum exactly, too."""
+MOST_CELLS = 2**13
+"""Cells whose squares, in steps, still sum to less than 2**53."""
 _FLAT = 2.0**-40
 """Share of a sum of squares below which what is left after the mean counts as nothing."""
 
@@ -115,7 +117,7 @@ def check_cells(cells: int, seeds: int, method: Method) -> int:
     """How many clusters a row of so many cells has.
 
     Raises:
-        ValueError: there is none; they are not all whole; or studentizing is asked for with seeds drawn within
+        ValueError: there is none; they are not all whole; there are too many for exact sums; or studentizing is asked for with seeds drawn within
             clusters, of which a product of counts does not give the standard errors.
     """
     if seeds < 1 or cells % seeds:
@@ -126,6 +128,8 @@ def check_cells(cells: int, seeds: int, method: Method) -> int:
         raise ValueError(
             "studentized intervals draw whole clusters: give one number per cluster, and one seed"
         )
+    if cells > MOST_CELLS and (method == "studentized" or seeds > 1):
+        raise ValueError(f"{cells} cells are more than the {MOST_CELLS} whose sums are exact")
     return cells // seeds
 
 

@@ -25,6 +25,8 @@ from contracts.statistics import (
 )
 
 MOST_DECISIONS = 1_000_000
+MOST_DRAWS = 1 << 26
+"""Decisions times packages, whose luck is drawn at once."""
 MOST_CELLS = 1000
 EXACT_DECISIONS = 13
 """Up to so many packages every assignment of signs is counted; beyond, the sampled ones are shared by all decisions."""
@@ -51,6 +53,10 @@ class PowerJob(Record, tag="power"):
             raise ValueError("seeds are counts of at least 1")
         if not 1 <= self.decisions <= MOST_DECISIONS:
             raise ValueError("decisions lie between 1 and 1 million")
+        if self.decisions * len(self.design.sizes) > MOST_DRAWS:
+            raise ValueError(
+                f"decisions times packages come to more than {MOST_DRAWS}; ask for fewer decisions"
+            )
         if len(self.effects) * len(self.seeds) > MOST_CELLS:
             raise ValueError(f"no more than {MOST_CELLS} pairs of an effect and a number of seeds in one job")
 

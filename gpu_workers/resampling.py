@@ -33,7 +33,7 @@ from contracts.resample import (
     ResampleJob,
     ResampleResult,
 )
-from contracts.simulation import Decisions, PowerJob, decision_blocks, differences, kept_of, luck
+from contracts.simulation import EXACT_DECISIONS, Decisions, PowerJob, differences, kept_of, luck
 from contracts.statistics import (
     EXACT_CLUSTERS,
     SLACK,
@@ -178,7 +178,7 @@ class Resampler:
             d = differences(job, effect, seeds, drawn)
             fits = max(1, self.arrays.block_bytes // (64 * clusters))
             parts = [d[start : start + fits] for start in range(0, len(d), fits)]
-            hits = [self._hits(part, self._decision_flips(job, len(part))) for part in parts]
+            hits = [self._hits(part, self._decision_flips(clusters, len(part))) for part in parts]
             return kept_of(job, d, np.concatenate(hits))
 
         table = [tuple(kept(effect, count) for count in job.seeds) for effect in job.effects]
@@ -264,13 +264,14 @@ class Resampler:
         )
 
     def _family_flips(self, clusters: int, count: int) -> Iterator[Any]:
-        for flips in family_blocks(
-            self.key, clusters, self.resamples, self._block(clusters + 64 + 2 * count)
-        ):
-            yield self.arrays.put(flips)
+        if clusters > EXACT_FAMILY:
+            return self._flips(clusters, 2 * count)
+        return map(self.arrays.put, all_flips(clusters, self._block(clusters + 64 + 2 * count)))
 
-    def _decision_flips(self, job: PowerJob, count: int) -> Iterator[Any]:
-        return map(self.arrays.put, decision_blocks(job, self._block(len(job.design.sizes) + 64 + count)))
+    def _decision_flips(self, clusters: int, count: int) -> Iterator[Any]:
+        if clusters > EXACT_DECISIONS:
+            return self._flips(clusters, count)
+        return map(self.arrays.put, all_flips(clusters, self._block(clusters + 64 + count)))
 
     def _block(self, cells: int) -> int:
         """Rows of a resampling matrix at once, where each takes so many cells with its product."""

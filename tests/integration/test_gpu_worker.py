@@ -17,7 +17,20 @@ from bus.jobs import JobQueue
 from bus.results import Done, Failed
 from bus.testing import running_bus
 from bus.worker import Job
-from contracts.resample import ResampleJob, ResampleResult, decode_result, encode, job_id, reference
+from contracts.gate import USUAL
+from contracts.power import Design
+from contracts.resample import (
+    AnyJob,
+    IntervalJob,
+    MaxTJob,
+    ResampleJob,
+    ResampleResult,
+    decode_result,
+    encode,
+    job_id,
+    reference,
+)
+from contracts.simulation import PowerJob
 from contracts.statistics import to_fixed
 from gpu_workers import arrays
 from gpu_workers.worker import Resampling
@@ -68,6 +81,28 @@ def test_jobs_are_answered_as_the_reference_does(tmp_path: Path) -> None:
             assert await collect(bus, jobs) == [
                 reference(each) for each in jobs
             ]  # stored: no worker is there
+
+    anyio.run(scenario)
+
+
+def test_families_intervals_and_decisions_are_answered_too(tmp_path: Path) -> None:
+    rows = job(1).values
+    jobs: list[AnyJob] = [
+        MaxTJob(values=rows, key="k", resamples=500),
+        IntervalJob(values=rows, key="k", seeds=2, resamples=500),
+        PowerJob(
+            design=Design(sizes=(3,) * 20, spread=USUAL), effects=(0.05,), seeds=(2,), key="k", decisions=100
+        ),
+    ]
+
+    async def scenario() -> None:
+        async with running_bus(tmp_path) as (_, bus), worker(tmp_path):
+            with anyio.fail_after(30):
+                found = await JobQueue(bus).collect("resample", {job_id(each): encode(each) for each in jobs})
+            for each in jobs:
+                done, wanted = found[job_id(each)], reference(each)
+                assert isinstance(done, Done), done
+                assert decode_result(done.data, type(wanted)) == wanted
 
     anyio.run(scenario)
 

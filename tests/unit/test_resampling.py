@@ -1,13 +1,23 @@
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from contracts.gate import USUAL
+from contracts.power import Design
 from contracts.resample import (
+    AnyJob,
+    AnyResult,
+    FamilyResult,
+    IntervalJob,
+    MaxTJob,
+    PowerResult,
     ResampleJob,
     ResampleResult,
     decode_job,
@@ -16,8 +26,10 @@ from contracts.resample import (
     job_id,
     reference,
 )
+from contracts.simulation import PowerJob
 from contracts.statistics import SCALE, to_fixed
 from gpu_workers import arrays
+from gpu_workers.matrices import MATRICES
 from gpu_workers.resampling import compute
 
 HOST = arrays.choose("numpy")
@@ -33,9 +45,18 @@ JOBS = [
     for kind in ("sign_flip", "bootstrap")
     for count, clusters, resamples in ((1, 1, 1), (3, 12, 500), (2, 32, 300), (5, 33, 1000), (4, 200, 2000))
 ]
+DESIGN = Design(sizes=(3,) * 20, spread=USUAL)
+OTHERS: list[AnyJob] = [
+    MaxTJob(values=rows(3, 10), key="k"),
+    MaxTJob(values=rows(4, 30), key="k", resamples=500),
+    IntervalJob(values=rows(3, 12), key="k", seeds=3, resamples=500),
+    IntervalJob(values=rows(3, 12), key="k", method="bca", resamples=500),
+    IntervalJob(values=rows(3, 12), key="k", method="studentized", resamples=500),
+    PowerJob(design=DESIGN, effects=(0.0, 0.05), seeds=(1, 2), key="k", decisions=100, resamples=500),
+]
 
 
-def bits(result: ResampleResult) -> ResampleResult:
+def bits(result: AnyResult) -> AnyResult:
     return msgspec.structs.replace(result, library="")
 
 
@@ -44,8 +65,16 @@ def test_numpy_agrees_with_the_reference_to_the_bit(job: ResampleJob) -> None:
     assert encode(compute(job, HOST)) == encode(reference(job))
 
 
-@pytest.mark.parametrize("job", JOBS, ids=lambda job: f"{job.kind}-{len(job.values)}x{len(job.values[0])}")
-def test_cupy_agrees_with_the_reference_to_the_bit(job: ResampleJob) -> None:
+@pytest.mark.parametrize("job", OTHERS, ids=lambda job: type(job).__name__)
+def test_the_other_kinds_agree_as_well(job: AnyJob) -> None:
+    found = compute(job, HOST)
+    assert encode(found) == encode(reference(job))
+    assert decode_job(encode(job)) == job
+    assert decode_result(encode(found), type(found)) == found
+
+
+@pytest.mark.parametrize("job", [*JOBS, *OTHERS], ids=lambda job: type(job).__name__)
+def test_cupy_agrees_with_the_reference_to_the_bit(job: AnyJob) -> None:
     device = arrays.choose("")
     if device.name != "cupy":
         pytest.skip(f"no GPU: {arrays.describe()['reason']}")
@@ -71,10 +100,75 @@ def test_any_job_agrees(kind: str, values: list[list[int]], key: str) -> None:
     assert compute(job, HOST) == reference(job)
 
 
-@pytest.mark.parametrize("job", JOBS[-1:] + JOBS[4:5])
-def test_blocks_change_nothing(job: ResampleJob) -> None:
+@pytest.mark.parametrize("job", [*JOBS[-1:], *JOBS[4:5], *OTHERS], ids=lambda job: type(job).__name__)
+def test_blocks_change_nothing(job: AnyJob) -> None:
     small = dataclasses.replace(HOST, block_bytes=50_000, held_bytes=100_000)
     assert compute(job, small) == compute(job, HOST)
+
+
+@pytest.mark.parametrize("job", [JOBS[4], JOBS[9], *OTHERS], ids=lambda job: type(job).__name__)
+def test_out_of_memory_is_tried_again_in_smaller_blocks(job: AnyJob) -> None:
+    """A machine whose memory suffices for small blocks only."""
+    tries = 0
+
+    def scarce() -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= 2:
+            raise MemoryError
+
+    assert compute(job, HOST, checkpoint=scarce) == compute(job, HOST)
+    assert tries > 2
+
+
+def test_memory_that_never_suffices_is_said() -> None:
+    def none() -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        compute(JOBS[4], HOST, checkpoint=none)
+
+
+@pytest.mark.parametrize("job", [JOBS[4], JOBS[9], *OTHERS], ids=lambda job: type(job).__name__)
+def test_kept_matrices_give_what_fresh_ones_do(job: AnyJob) -> None:
+    MATRICES.forget()
+    fresh = compute(job, HOST)
+    other = msgspec.structs.replace(job, key="another")
+    assert compute(other, HOST) == reference(other)
+    assert compute(job, HOST) == fresh
+
+
+def test_matrices_are_kept_up_to_a_limit_and_the_oldest_go() -> None:
+    small = dataclasses.replace(HOST, held_bytes=4 * 100_000)
+
+    def made(key: str) -> list[int]:
+        calls: list[int] = []
+
+        def make(rows: int) -> Iterator[NDArray[np.uint8]]:
+            calls.append(rows)
+            yield np.ones((400, 100), dtype=np.uint8)
+
+        blocks = MATRICES.blocks(small, ("flips", key, 100, 1, 400), make, shape=(400, 100), rows=150)
+        assert [len(block) for block in blocks] == [150, 150, 100]
+        return calls
+
+    MATRICES.forget()
+    assert [bool(made(key)) for key in "ababcab"] == [True, True, False, False, True, True, True]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(33, 60),
+    st.lists(
+        st.sampled_from([0, 1, -1, 2, 2**20, -(2**20), 2**39 + 1, SCALE, -SCALE]), min_size=60, max_size=60
+    ),
+)
+def test_counts_that_float32_cannot_tell_are_exact(clusters: int, drawn: list[int]) -> None:
+    """Ties, near ties, and numbers of all sizes, where the rough product decides nothing."""
+    job = ResampleJob(
+        kind="sign_flip", values=(tuple(drawn[:clusters]), tuple(drawn[-clusters:])), key="k", resamples=300
+    )
+    assert compute(job, HOST) == reference(job)
 
 
 def test_no_rows_give_no_answers() -> None:
@@ -96,6 +190,14 @@ def test_ids_of_jobs_are_pinned() -> None:
     """Results are cached under these ids: a field that is added must not change them by accident."""
     job = ResampleJob(kind="sign_flip", values=((1, 2), (3, 4)), key="k")
     assert job_id(job) == "d8835d9a551003e020b9011e33a950819a6bbe202e49ca463be7708540508db3"
+    assert len({job_id(each) for each in (*JOBS, *OTHERS)}) == len(JOBS) + len(OTHERS)
+
+
+def test_a_result_is_read_as_what_the_job_comes_to() -> None:
+    for job, kind in ((OTHERS[0], FamilyResult), (OTHERS[-1], PowerResult), (OTHERS[2], ResampleResult)):
+        assert type(reference(job)) is kind
+    with pytest.raises(ValueError, match="family"):
+        decode_result(encode(reference(OTHERS[0])))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +213,26 @@ def test_ids_of_jobs_are_pinned() -> None:
 def test_a_job_that_asks_for_nonsense_is_refused(change: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         decode_job(encode(msgspec.structs.replace(JOBS[0], **change)))
+
+
+@pytest.mark.parametrize(
+    ("job", "change", "reason"),
+    [
+        (OTHERS[0], {"values": ((1, 2), (3,))}, "one length"),
+        (OTHERS[0], {"kernel": 2}, "version 2"),
+        (OTHERS[2], {"seeds": 5}, "no table of clusters x 5 seeds"),
+        (OTHERS[2], {"seeds": 0}, "no table"),
+        (OTHERS[2], {"method": "studentized"}, "whole clusters"),
+        (OTHERS[2], {"level": 0.0}, "between 0 and 1"),
+        (OTHERS[-1], {"resamples": 0}, "between 1"),
+        (OTHERS[-1], {"decisions": 0}, "between 1"),
+    ],
+)
+def test_other_kinds_that_ask_for_nonsense_are_refused(
+    job: AnyJob, change: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        decode_job(encode(msgspec.structs.replace(job, **change)))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"not a job", encode(ResampleResult())])
