@@ -117,8 +117,8 @@ def check_cells(cells: int, seeds: int, method: Method) -> int:
     """How many clusters a row of so many cells has.
 
     Raises:
-        ValueError: there is none; they are not all whole; there are too many for exact sums; or studentizing is asked for with seeds drawn within
-            clusters, of which a product of counts does not give the standard errors.
+        ValueError: there is none; they are not all whole; there are too many for exact sums; or studentizing is asked
+            for with seeds drawn within clusters, of which a product of counts does not give the standard errors.
     """
     if seeds < 1 or cells % seeds:
         raise ValueError(f"{cells} cells are no table of clusters x {seeds} seeds")

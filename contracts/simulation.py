@@ -13,7 +13,6 @@ from contracts.maxt import all_flips
 from contracts.power import Design
 from contracts.record import Record
 from contracts.statistics import (
-    BLOCK,
     SCALE,
     SLACK,
     Fixed,
@@ -30,6 +29,11 @@ MOST_DRAWS = 1 << 26
 MOST_CELLS = 1000
 EXACT_DECISIONS = 13
 """Up to so many packages every assignment of signs is counted; beyond, the sampled ones are shared by all decisions."""
+
+_PART = 2048
+"""Decisions that are made at once."""
+_CELLS = 1 << 19
+"""Means that are held at once: many, since a product's threads wait for each other after every block."""
 
 
 class PowerJob(Record, tag="power"):
@@ -129,7 +133,9 @@ def simulate(job: PowerJob) -> Decisions:
 
 def _decide(job: PowerJob, d: Fixed) -> int:
     hits = np.zeros(len(d), dtype=np.int64)
-    columns = d.T.astype(np.float64)
-    for flips in decision_blocks(job, max(1, BLOCK // len(d))):
-        hits += np.count_nonzero(flips.astype(np.float64) @ columns <= SLACK * d.shape[1], axis=0)
+    for start in range(0, len(d), _PART):
+        columns = d[start : start + _PART].T.astype(np.float64)
+        for flips in decision_blocks(job, _CELLS // _PART):
+            sums = flips.astype(np.float64) @ columns
+            hits[start : start + _PART] += np.count_nonzero(sums <= SLACK * d.shape[1], axis=0)
     return kept_of(job, d, hits)

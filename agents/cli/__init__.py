@@ -20,6 +20,7 @@ COMMANDS = {
     "cost": ("agents.cli.cost", "cost"),
     "bisect": ("agents.cli.bisect", "bisect"),
     "rollout": ("agents.cli.rollout", "rollout"),
+    "power": ("agents.cli.power", "power"),
     "doctor": ("agents.cli.doctor", "doctor"),
 }
 AUDIT = (

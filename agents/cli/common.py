@@ -21,6 +21,7 @@ __all__ = [
     "UNAVAILABLE",
     "USAGE",
     "BudgetType",
+    "Numbers",
     "fail",
     "json_option",
     "no_sandbox_option",
@@ -117,3 +118,25 @@ class BudgetType(click.ParamType[Limits]):
             else:
                 found[self._UNITS[unit]] = int(amount)
         return Limits(**found)
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers joined by commas, `.02,.05`."""
+
+    name = "numbers"
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self.whole = whole
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Read them."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple((int if self.whole else float)(part) for part in str(value).split(","))
+        except ValueError:
+            kind = "whole numbers" if self.whole else "numbers"
+            self.fail(f"{value!r}: write {kind}, several joined by commas: {'1,3,6' if self.whole else '.02,.05'}",
+                      param, ctx)  # fmt: skip
