@@ -36,7 +36,7 @@ check: $(STAMP)  ## Lint and type-check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-SHORT := bus_costs gate gpu_workers.rollouts history headroom ledger resampling round sandbox
+SHORT := bus_costs gate gpu_workers.levels gpu_workers.resampling gpu_workers.rollouts history headroom ledger round sandbox
 bench: $(STAMP)  ## Measure: every benchmark in its short form
 	@for name in $(SHORT); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 

@@ -398,7 +398,12 @@ def _chunks(total: int, size: int) -> Iterator[int]:
 
 def philox(*parts: object) -> np.random.Philox:
     """A counter-based stream of random bits that follows from its parts alone."""
-    return np.random.Philox(key=int.from_bytes(_digest(parts, 16), "big"))
+    return np.random.Philox(key=stream_key(*parts))
+
+
+def stream_key(*parts: object) -> int:
+    """The 128 bits that a stream is keyed by."""
+    return int.from_bytes(_digest(parts, 16), "big")
 
 
 def _digest(parts: Sequence[object], size: int) -> bytes:

@@ -9,19 +9,20 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_workers.arrays import Arrays
 
-Blocks: TypeAlias = Callable[[int], Iterator[NDArray[Any]]]
-"""Makes a matrix on the host, in blocks of at most so many rows."""
+Blocks: TypeAlias = Callable[[int], Iterator[Any]]
+"""Makes a matrix on the device, in blocks of at most so many rows."""
 Name: TypeAlias = tuple[str, str, int, int, int]
 """What a matrix follows from: stream, key, clusters, seeds of a cluster, resamples."""
 
 SHARE = 4
 """A kept matrix, and all of them together, take at most this part of what a computation may hold."""
-_ROWS = 1 << 18
-"""Cells of a block that is made at once: few enough for a processor's cache."""
+_CELLS = 1 << 18
+"""Cells of a block that is made at once where there is no device: few enough for a processor's cache."""
+_SCRATCH = 128
+"""Bytes that a device takes for each cell while a block is made."""
 
 
 class Matrices:
@@ -45,12 +46,12 @@ class Matrices:
         """
         limit = arrays.held_bytes // SHARE
         if shape[0] * shape[1] * (1 if shape[1] < 256 else 2) > limit:
-            for block in make(rows):
-                yield arrays.put(block)
+            yield from make(rows)
             return
         whole = self._find((arrays.name, name))
         if whole is None:
-            whole = arrays.put(_joined(make(max(1, _ROWS // shape[1])), shape))
+            cells = _CELLS if arrays.name == "numpy" else arrays.block_bytes // _SCRATCH
+            whole = _joined(make(max(1, cells // shape[1])), shape, arrays.xp)
             self._keep((arrays.name, name), whole, limit)
         for start in range(0, shape[0], rows):
             yield whole[start : start + rows]
@@ -74,15 +75,15 @@ class Matrices:
                 self._kept.popitem(last=False)
 
 
-def _joined(blocks: Iterator[NDArray[Any]], shape: tuple[int, int]) -> NDArray[Any]:
-    whole: NDArray[Any] | None = None
+def _joined(blocks: Iterator[Any], shape: tuple[int, int], xp: Any) -> Any:
+    whole = None
     done = 0
     for block in blocks:
         if whole is None:
-            whole = np.empty(shape, dtype=block.dtype)
+            whole = xp.empty(shape, dtype=block.dtype)
         whole[done : done + len(block)] = block
         done += len(block)
-    return np.empty(shape, dtype=np.uint8) if whole is None else whole
+    return xp.empty(shape, dtype=np.uint8) if whole is None else whole
 
 
 MATRICES = Matrices()

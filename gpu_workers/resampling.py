@@ -1,7 +1,7 @@
 """Resampling of many rows at once as matrix products, on whichever array library is at hand.
 
-Signs and draws are made on the host from the same counter-based streams as in `contracts`, and every product that
-decides is one of integers below 2**53 in float64, so the results are the references', to the bit.
+Signs and draws are those of the counter-based streams in `contracts`, and every product that decides is one of
+integers below 2**53 in float64, so the results are the references', to the bit.
 """
 
 import dataclasses
@@ -16,7 +16,6 @@ from contracts.intervals import (
     Method,
     bca_ranks,
     check_cells,
-    count_blocks,
     ranked_interval,
     studentized,
     studentized_interval,
@@ -41,7 +40,6 @@ from contracts.statistics import (
     Interval,
     SignFlip,
     checked,
-    flip_blocks,
     halves_sums,
     interval_ranks,
     sampled_p,
@@ -49,6 +47,7 @@ from contracts.statistics import (
 from gpu_workers.arrays import Arrays
 from gpu_workers.flips import Flipped
 from gpu_workers.matrices import MATRICES
+from gpu_workers.streams import counts, flips
 
 HALVINGS = 6
 """How often blocks are halved before memory is said not to suffice."""
@@ -142,9 +141,9 @@ class Resampler:
         ordered = put(np.ascontiguousarray(scaled.values[order], dtype=np.float64))
         base = put((scaled.sums + scaled.slack)[order].astype(np.float64))[:, None]
         limits = put((scaled.sums - scaled.slack)[order].astype(np.float64))[:, None]
-        for flips in self._family_flips(clusters, count) if count else ():
+        for block in self._family_flips(clusters, count) if count else ():
             self.checkpoint()
-            sums = base - 2 * (ordered @ flips.astype(np.float64).T)
+            sums = base - 2 * (ordered @ block.astype(np.float64).T)
             largest = sums[count - 1]
             for place in range(count - 1, -1, -1):  # from the smallest sum up: stepping down, backwards
                 largest = xp.maximum(largest, sums[place])
@@ -187,9 +186,9 @@ class Resampler:
     def _hits(self, values: Fixed, blocks: Iterator[Any]) -> Fixed:
         """For each row, how many assignments of signs give a mean at least as large as the one that was seen."""
         flipped = Flipped.of(values, SLACK * values.shape[1], self.arrays)
-        for flips in blocks:
+        for block in blocks:
             self.checkpoint()
-            flipped.count(flips)
+            flipped.count(block)
         return flipped.hits()
 
     def _exact(self, row: Fixed, limit: int) -> SignFlip:
@@ -233,7 +232,7 @@ class Resampler:
         for draws in MATRICES.blocks(
             self.arrays,
             ("draws", self.key, clusters, seeds, self.resamples),
-            lambda block: count_blocks(self.key, clusters, seeds, self.resamples, block),
+            lambda block: counts(self.arrays, self.key, clusters, seeds, self.resamples, block),
             shape=(self.resamples, cells),
             rows=self._block(3 * cells + count),
         ):
@@ -250,15 +249,16 @@ class Resampler:
                 row.partition(pair)
         else:
             sums.sort(axis=1)
-        places = np.arange(len(ranks))
-        low, high = (self.arrays.get(sums[places, [pair[end] for pair in ranks]]) for end in (0, 1))
-        return list(zip(low.tolist(), high.tolist(), strict=True))
+        ends = np.array(ranks).T
+        places = self.arrays.put(np.arange(len(ranks)))
+        low, high = (self.arrays.get(sums[places, self.arrays.put(end)]).tolist() for end in ends)
+        return list(zip(low, high, strict=True))
 
     def _flips(self, clusters: int, count: int) -> Iterator[Any]:
         return MATRICES.blocks(
             self.arrays,
             ("flips", self.key, clusters, 1, self.resamples),
-            lambda block: flip_blocks(self.key, clusters, self.resamples, block),
+            lambda block: flips(self.arrays, self.key, clusters, self.resamples, block),
             shape=(self.resamples, clusters),
             rows=self._block(clusters + 64 + count),
         )
