@@ -18,9 +18,9 @@ _MANY = 0.02
 """Share of uncertain counts from which a whole product is cheaper than summing them one by one."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Flipped:
-    """Rows of numbers, and how many assignments of signs were counted for each so far."""
+    """Rows of numbers whose signs are flipped. Several threads may count at once."""
 
     arrays: Arrays
     exact: Any
@@ -33,11 +33,10 @@ class Flipped:
     """For each row the largest rough sum that counts for certain."""
     open: NDArray[np.float32]
     """For each row the largest rough sum that may count."""
-    counted: Any
 
     @classmethod
     def of(cls, values: Fixed, limit: int, arrays: Arrays) -> Self:
-        """Nothing counted yet.
+        """What counting needs to know of the rows.
 
         A sum of K products in float32 is off by less than (K + 2) · 2**-23 · the sum of all absolute values, twice
         what rounding the numbers and adding them up in any order can amount to.
@@ -56,27 +55,20 @@ class Flipped:
             rough=columns.astype(np.float32) if arrays.name == "numpy" else None,
             sure=(limit - error).astype(np.float32),
             open=(limit + error).astype(np.float32),
-            counted=arrays.xp.zeros(len(values), dtype=np.int64),
         )
 
-    def count(self, flips: Any) -> None:
-        """Count a block of assignments, each a row of 0 and 1 for the clusters."""
+    def count(self, flips: Any) -> Any:
+        """For each row, how many assignments of a block count; each is a line of 0 and 1 for the clusters."""
         if self.rough is None:
             sums = flips.astype(np.float64) @ self.exact
-            self.counted += self.arrays.xp.count_nonzero(sums <= self.limit, axis=0)
-            return
+            return self.arrays.xp.count_nonzero(sums <= self.limit, axis=0)
         sums = flips.astype(np.float32) @ self.rough
         certain = sums <= self.sure
         rows, columns = divmod(np.flatnonzero((sums <= self.open) ^ certain), sums.shape[1])
         if len(rows) > sums.size * _MANY:
-            self.counted += np.count_nonzero(flips.astype(np.float64) @ self.exact <= self.limit, axis=0)
-            return
-        self.counted += np.count_nonzero(certain, axis=0)
+            return np.count_nonzero(flips.astype(np.float64) @ self.exact <= self.limit, axis=0)
+        counted = np.count_nonzero(certain, axis=0)
         if len(rows):
             again = np.einsum("ij,ji->i", flips[rows].astype(np.float64), self.exact[:, columns])
-            np.add.at(self.counted, columns, again <= self.limit)
-
-    def hits(self) -> Fixed:
-        """For each row, how many assignments counted."""
-        found: Fixed = self.arrays.get(self.counted)
-        return found
+            np.add.at(counted, columns, again <= self.limit)
+        return counted

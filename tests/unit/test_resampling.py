@@ -28,7 +28,8 @@ from contracts.resample import (
 )
 from contracts.simulation import PowerJob
 from contracts.statistics import SCALE, to_fixed
-from gpu_workers import arrays
+from gpu_workers import arrays, resampler
+from gpu_workers.errors import Interrupted
 from gpu_workers.matrices import MATRICES
 from gpu_workers.resampling import compute
 
@@ -119,6 +120,25 @@ def test_out_of_memory_is_tried_again_in_smaller_blocks(job: AnyJob) -> None:
 
     assert compute(job, HOST, checkpoint=scarce) == compute(job, HOST)
     assert tries > 2
+
+
+@pytest.mark.parametrize("job", [JOBS[4], JOBS[9], *OTHERS], ids=lambda job: type(job).__name__)
+def test_all_cores_together_give_the_same(job: AnyJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resampler, "SMALL", 0)
+    small = dataclasses.replace(HOST, block_bytes=50_000)
+    for _ in range(3):
+        assert compute(job, small) == reference(job)
+
+
+def test_a_computation_on_all_cores_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resampler, "SMALL", 0)
+
+    def stop() -> None:
+        raise Interrupted
+
+    for job in (JOBS[4], JOBS[9], OTHERS[1]):
+        with pytest.raises(Interrupted):
+            compute(job, HOST, checkpoint=stop)
 
 
 def test_memory_that_never_suffices_is_said() -> None:
