@@ -2,7 +2,7 @@
 
 All of it on the same data, in the same process, in turns, each figure the best of its turns. *Fresh* includes making
 the random numbers, *kept* finds the matrices of an earlier call with the same key. The *floor* is the matrix product
-alone, of matrices that lie ready in memory. SciPy runs vectorized, in the largest batches that fit.
+alone, of matrices that lie ready in memory, on all cores. SciPy runs vectorized, in the largest batches that fit.
 
     python -m benchmarks.gpu_workers.resampling [--quick] [--large] [--json]
 """
@@ -29,7 +29,9 @@ from gpu_workers import arrays
 from gpu_workers.arrays import Arrays
 from gpu_workers.errors import CupyUnfit
 from gpu_workers.matrices import MATRICES
+from gpu_workers.resampler import SMALL, go_on
 from gpu_workers.resampling import compute
+from gpu_workers.threads import cores, spread
 
 TURNS = 3
 _BATCH = 4_000_000
@@ -111,9 +113,16 @@ def product(
         counts = np.random.default_rng(1).integers(0, 3, (resamples, len(columns)), dtype=np.uint8)
         left, right = library.put(counts).astype(kind), library.put(columns.astype(kind))
 
+        starts = range(0, resamples, _ROWS)
+
         def multiply() -> object:
-            blocks = [left[i : i + _ROWS] @ right for i in range(0, resamples, _ROWS)]
-            return library.get(blocks[-1][-1])  # waits for a device
+            if library.name == "numpy":
+                spread([stripe(starts[core :: cores()]) for core in range(cores())], go_on)
+                return None
+            return library.get([left[i : i + _ROWS] @ right for i in starts][-1][-1])  # waits for the device
+
+        def stripe(part: range) -> Callable[[Callable[[], None]], None]:
+            return lambda _: [left[i : i + _ROWS] @ right for i in part].clear()
 
         return multiply
 
@@ -146,6 +155,7 @@ def works(count: int, clusters: int, resamples: int, *, peers: bool, goals: bool
     def interval(method: Any, seeds: int = 1) -> IntervalJob:
         return IntervalJob(values=rows, key="benchmark", method=method, seeds=seeds, resamples=resamples)
 
+    floors = drawn.size * resamples >= SMALL  # below it, starting threads takes longer than the product
     flip_floor = product(np.float32, resamples, drawn.T)
     sum_floor = product(np.float64, resamples, drawn.T)
     family_floor = product(np.float64, resamples, studentize(rows).values.T)
@@ -155,27 +165,33 @@ def works(count: int, clusters: int, resamples: int, *, peers: bool, goals: bool
             name=f"sign flips, {size}",
             job=ResampleJob(kind="sign_flip", **plain),  # type: ignore[arg-type]
             peer=flips if peers else None,
-            floor=flip_floor,
+            floor=flip_floor if floors else None,
             goals={"fresh": 150} if goals else {},
         ),
         Work(
             name=f"bootstrap, percentile, {size}",
             job=ResampleJob(kind="bootstrap", **plain),  # type: ignore[arg-type]
             peer=bootstrap("percentile") if peers else None,
-            floor=sum_floor,
+            floor=sum_floor if floors else None,
             goals={"fresh": 8, "kept": 11} if goals else {},
         ),
         Work(
             name=f"bootstrap, BCa, {size}",
             job=interval("bca"),
             peer=bootstrap("BCa") if peers else None,
-            floor=sum_floor,
+            floor=sum_floor if floors else None,
         ),
-        Work(name=f"bootstrap, studentized, {size}", job=interval("studentized"), floor=sum_floor),
         Work(
-            name=f"bootstrap in two stages of 4 seeds, {size}", job=interval("percentile", 4), floor=sum_floor
+            name=f"bootstrap, studentized, {size}",
+            job=interval("studentized"),
+            floor=sum_floor if floors else None,
         ),
-        Work(name=f"family by max-T, {size}", job=MaxTJob(**plain), floor=family_floor),  # type: ignore[arg-type]
+        Work(
+            name=f"bootstrap in two stages of 4 seeds, {size}",
+            job=interval("percentile", 4),
+            floor=sum_floor if floors else None,
+        ),
+        Work(name=f"family by max-T, {size}", job=MaxTJob(**plain), floor=family_floor if floors else None),  # type: ignore[arg-type]
     ]
 
 
