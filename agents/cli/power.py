@@ -218,8 +218,14 @@ def _job(found: PowerTable, decisions: int) -> PowerJob:
 
 def _simulated(job: PowerJob, bus: str, *, as_json: bool) -> Decisions:
     """The decisions of a job: by workers where a bus is named and one of them answers, else here."""
-    from contracts.simulation import simulate
+    from bus import logs
+    from gpu_workers.arrays import choose
+    from gpu_workers.resampling import compute
 
+    try:
+        logs.configure("ratchet", file=sys.__stderr__)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     if bus:
         import anyio
 
@@ -233,7 +239,7 @@ def _simulated(job: PowerJob, bus: str, *, as_json: bool) -> Decisions:
             return answer
         click.echo("no worker answered; the decisions are made here", err=True)
     try:
-        return simulate(job)
+        return compute(job, choose("numpy")).decisions
     except KeyboardInterrupt:
         fail("interrupted; give a smaller --simulate", code=INTERRUPTED, as_json=as_json)
 
@@ -241,14 +247,12 @@ def _simulated(job: PowerJob, bus: str, *, as_json: bool) -> Decisions:
 async def _ask(job: PowerJob, url: str) -> Decisions | None:
     import anyio
 
-    from bus import logs
     from bus.connection import connect
     from bus.jobs import JobQueue
     from bus.results import Done
     from contracts.resample import PowerResult, decode_result, encode, job_id
 
     name = job_id(job)
-    logs.configure("ratchet", file=sys.__stderr__)
     async with await connect(url, name="ratchet power", deadline=DEADLINE) as connection:
         with anyio.move_on_after(PATIENCE):
             answers = await JobQueue(connection).collect("resample", {name: encode(job)})

@@ -32,6 +32,7 @@ from gpu_workers import arrays, resampler
 from gpu_workers.errors import Interrupted
 from gpu_workers.matrices import MATRICES
 from gpu_workers.resampling import compute
+from gpu_workers.testing import device
 
 HOST = arrays.choose("numpy")
 
@@ -75,11 +76,21 @@ def test_the_other_kinds_agree_as_well(job: AnyJob) -> None:
 
 
 @pytest.mark.parametrize("job", [*JOBS, *OTHERS], ids=lambda job: type(job).__name__)
+@pytest.mark.parametrize("limit", [10**8, 20_000])
+def test_a_device_that_takes_only_its_own_arrays_agrees(job: AnyJob, limit: int) -> None:
+    MATRICES.forget()
+    strict = device(HOST, block_bytes=limit, held_bytes=4 * limit)
+    for _ in range(2):  # fresh, then kept
+        assert bits(compute(job, strict)) == bits(reference(job))
+    MATRICES.forget()
+
+
+@pytest.mark.parametrize("job", [*JOBS, *OTHERS], ids=lambda job: type(job).__name__)
 def test_cupy_agrees_with_the_reference_to_the_bit(job: AnyJob) -> None:
-    device = arrays.choose("")
-    if device.name != "cupy":
+    gpu = arrays.choose("")
+    if gpu.name != "cupy":
         pytest.skip(f"no GPU: {arrays.describe()['reason']}")
-    assert bits(compute(job, device)) == bits(reference(job))
+    assert bits(compute(job, gpu)) == bits(reference(job))
 
 
 @settings(max_examples=30, deadline=None)
