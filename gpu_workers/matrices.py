@@ -8,8 +8,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from gpu_workers.arrays import Arrays
 
 Blocks: TypeAlias = Callable[[int], Iterator[Any]]
@@ -49,12 +47,19 @@ class Matrices:
             yield from make(rows)
             return
         whole = self._find((arrays.name, name))
-        if whole is None:
-            cells = _CELLS if arrays.name == "numpy" else arrays.block_bytes // _SCRATCH
-            whole = _joined(make(max(1, cells // shape[1])), shape, arrays.xp)
-            self._keep((arrays.name, name), whole, limit)
-        for start in range(0, shape[0], rows):
-            yield whole[start : start + rows]
+        if whole is not None:
+            for start in range(0, shape[0], rows):
+                yield whole[start : start + rows]
+            return
+        cells = _CELLS if arrays.name == "numpy" else arrays.block_bytes // _SCRATCH
+        done = 0
+        for block in make(max(1, min(rows, cells // shape[1]))):
+            if whole is None:
+                whole = arrays.xp.empty(shape, dtype=block.dtype)
+            whole[done : done + len(block)] = block
+            done += len(block)
+            yield block  # others may compute with it while the next is made
+        self._keep((arrays.name, name), whole, limit)
 
     def forget(self) -> None:
         """Keep nothing any more."""
@@ -73,17 +78,6 @@ class Matrices:
             self._kept[name] = whole
             while sum(int(kept.nbytes) for kept in self._kept.values()) > limit:
                 self._kept.popitem(last=False)
-
-
-def _joined(blocks: Iterator[Any], shape: tuple[int, int], xp: Any) -> Any:
-    whole = None
-    done = 0
-    for block in blocks:
-        if whole is None:
-            whole = xp.empty(shape, dtype=block.dtype)
-        whole[done : done + len(block)] = block
-        done += len(block)
-    return xp.empty(shape, dtype=np.uint8) if whole is None else whole
 
 
 MATRICES = Matrices()

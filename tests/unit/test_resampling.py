@@ -177,7 +177,8 @@ def test_matrices_are_kept_up_to_a_limit_and_the_oldest_go() -> None:
 
         def make(rows: int) -> Iterator[NDArray[np.uint8]]:
             calls.append(rows)
-            yield np.ones((400, 100), dtype=np.uint8)
+            for start in range(0, 400, rows):
+                yield np.ones((min(rows, 400 - start), 100), dtype=np.uint8)
 
         blocks = MATRICES.blocks(small, ("flips", key, 100, 1, 400), make, shape=(400, 100), rows=150)
         assert [len(block) for block in blocks] == [150, 150, 100]
