@@ -22,6 +22,7 @@ from bus.worker import Job
 from contracts import events as e
 from contracts.chat import Model, Usage
 from contracts.jobs import EpisodeJob, EpisodeResult
+from contracts.models import Charge
 from contracts.statistics import derive_seed
 from contracts.submission import Submission
 from contracts.tasks import GradedTask, TestReport
@@ -96,12 +97,18 @@ class Executor:
         submitted = work.state.submitted
         if submitted is None:
             return []
-        head = (await self.lineages.catch_up(f"lineage/{submitted.lineage}")).head
+        lineage = await self.lineages.catch_up(f"lineage/{submitted.lineage}")
+        head, campaign = lineage.head, lineage.campaign
         if not head:
             reason = f"there is no lineage {submitted.lineage!r}; `ratchet run` or `ratchet solve` begin one"
             return [e.TaskFailed(task=submitted.task, tree="", reason=reason, attempts=0, usage=Usage())]
-        await ensure_model(self.desk.ledger, actor=self.desk.instance)
-        model = await load_model(self.desk.ledger)
+        spec = campaign.settings.models.harness if campaign else ""
+        charge = Charge(campaign=campaign.id if campaign else "", task=submitted.name)
+        if spec:  # the harness was made better with this model, and its campaign pays
+            model: Model = RemoteModel(self.desk.bus, spec, charge)
+        else:
+            await ensure_model(self.desk.ledger, actor=self.desk.instance)
+            model = await load_model(self.desk.ledger)
         graded = await self.task(submitted.blob)
         usage, best = Usage(), None
         for attempt in range(1, submitted.attempts + 1):
@@ -111,6 +118,7 @@ class Executor:
                 tree=head,
                 seed=derive_seed("task", submitted.task, attempt),
                 fingerprint=model.fingerprint,
+                model=spec,
                 transcript=True,
             )
             result = await self.run(job, model)
