@@ -34,7 +34,7 @@ from contracts.models import Charge
 from eventstore.errors import Conflict
 
 MESSAGE = 768 * 1024
-"""Bytes of an answer that goes into a message; a larger one goes by the ledger."""
+"""Bytes of a call whose answer goes into a message; that of a larger one goes by the ledger."""
 CALLS = 1024
 """Calls under way at once, those that wait for their time included."""
 
@@ -92,9 +92,10 @@ class Gateway:
     # Where answers come from ------------------------------------------------------------------------------------
 
     async def _stored(self, blob: str) -> ModelAnswer:
-        data = await self._desk.ledger.get(blob)
-        call = msgspec.msgpack.decode(zlib.decompress(data), type=Call)
-        return ModelAnswer(reply=call.reply) if len(data) < MESSAGE // 8 else ModelAnswer(blob=blob)
+        data = zlib.decompress(await self._desk.ledger.get(blob))
+        if len(data) > MESSAGE:
+            return ModelAnswer(blob=blob)
+        return ModelAnswer(reply=msgspec.msgpack.decode(data, type=Call).reply)
 
     async def _from_record(self, key: str, asked: ModelRequest, request: ChatRequest) -> ModelAnswer:
         if self._record is None:
@@ -104,6 +105,9 @@ class Gateway:
         except UnseenRequestError as error:
             await self._halt(asked.charge, str(error))
             raise
+        data = msgspec.msgpack.encode(call)
+        if len(data) > MESSAGE:
+            return ModelAnswer(blob=await self._desk.ledger.put(zlib.compress(data, 6)))
         return ModelAnswer(reply=call.reply)
 
     async def _make(
@@ -161,7 +165,8 @@ class Gateway:
         paid = way.price.cost(reply.usage)
         reply = _with_usage(reply, msgspec.structs.replace(reply.usage, cost=paid))
         call = Call(model=asked.model, request=request, reply=reply, seconds=found.seconds)
-        blob = await self._desk.ledger.put(zlib.compress(msgspec.msgpack.encode(call), 6))
+        data = msgspec.msgpack.encode(call)
+        blob = await self._desk.ledger.put(zlib.compress(data, 6))
         usage = msgspec.structs.replace(reply.usage, cost=paid + found.lost * bound)
         await account.settle(
             settlement(
@@ -169,8 +174,7 @@ class Gateway:
                 tries=found.tries,
             )
         )  # fmt: skip
-        answer = ModelAnswer(reply=reply)
-        return answer if len(msgspec.msgpack.encode(answer)) < MESSAGE else ModelAnswer(blob=blob)
+        return ModelAnswer(blob=blob) if len(data) > MESSAGE else ModelAnswer(reply=reply)
 
     # Campaigns --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,149 @@
+"""The gateway on a real bus and ledger, between callers and a scripted endpoint."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from agents.cli.request import request_campaign
+from agents.config import Config, EndpointConfig
+from agents.models.errors import ModelUnavailableError, RequestRefusedError
+from agents.models.gateway.service import serve_gateway
+from agents.models.remote import RemoteModel
+from agents.models.scripted import ScriptedServer, say
+from agents.tasks.suite import load_suite
+from agents.testing import write_suite
+from bus.connection import Bus
+from bus.testing import running_bus
+from contracts.chat import ChatRequest, Message
+from contracts.lineage import Campaign
+from contracts.models import Charge, Models
+from contracts.settings import CampaignSettings
+from eventstore.client import LedgerClient
+from eventstore.service import LedgerService
+from eventstore.signing import Signer
+from eventstore.sqlite import SqliteStore
+
+pytestmark = pytest.mark.anyio
+KEY = "canary-gateway-41"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class House(NamedTuple):
+    url: str
+    bus: Bus
+    campaign: Campaign
+    server: ScriptedServer
+
+    def model(self, spec: str = "", patience: float = 20.0, **charge: str) -> RemoteModel:
+        charged = Charge(campaign=charge.get("campaign", self.campaign.id))
+        return RemoteModel(self.bus, spec or self.spec, charged, patience=patience)
+
+    @property
+    def spec(self) -> str:
+        return self.campaign.settings.models.harness
+
+
+@asynccontextmanager
+async def house(folder: Path, server: ScriptedServer, *, gateways: int = 1) -> AsyncIterator[House]:
+    """A bus, a ledger with a campaign whose model is behind the scripted server, and gateways."""
+    store = folder / "store"
+    async with (
+        running_bus(store, lease_ttl=1.0) as (running, bus),
+        SqliteStore.open(store, create=True) as file,
+    ):
+        service = LedgerService(file, bus, Signer(file))
+        await service.start()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.lead)
+            await service.leading.wait()
+            suite = load_suite(str(write_suite(folder / "suite")))
+            settings = CampaignSettings(models=Models(harness=f"openai:scripted@{server.url}"))
+            campaign, _ = await request_campaign(LedgerClient(bus), suite, settings)
+            config = Config(endpoints={server.url: EndpointConfig(concurrency=4, timeout=5.0)})
+            for _ in range(gateways):
+                tasks.start_soon(serve_gateway, running.url, config)
+            yield House(running.url, bus, campaign, server)
+            tasks.cancel_scope.cancel()
+        await service.stop()
+
+
+def asking(text: str) -> ChatRequest:
+    return ChatRequest(messages=(Message(role="user", content=text),))
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATCHET_API_KEY", KEY)
+
+
+async def test_what_was_answered_once_is_answered_from_the_record(tmp_path: Path) -> None:
+    with ScriptedServer([say("one"), say("another")]) as server:
+        async with house(tmp_path, server) as place:
+            model = place.model()
+            first = await model.ask(asking("hello"))
+            assert first.message.content == "one"
+            assert await model.ask(asking("hello")) == first
+            assert (await model.ask(asking("bye"))).message.content == "another"
+        assert [each["messages"][0]["content"] for each in server.asked] == ["hello", "bye"]
+        assert set(server.keys) == {f"Bearer {KEY}"}
+        assert server.asked[0]["max_tokens"] == 4096
+
+
+async def test_who_asks_the_same_at_the_same_time_shares_one_call(tmp_path: Path) -> None:
+    with ScriptedServer([say("one")]) as server:
+        async with house(tmp_path, server) as place:
+            replies: list[str] = []
+
+            async def ask() -> None:
+                replies.append((await place.model().ask(asking("hello"))).message.content)
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(5):
+                    tasks.start_soon(ask)
+            assert replies == ["one"] * 5
+        assert len(server.asked) == 1
+
+
+async def test_what_is_too_large_for_a_message_goes_by_the_ledger(tmp_path: Path) -> None:
+    large = "x" * 1_500_000
+    with ScriptedServer([say(large)]) as server:
+        async with house(tmp_path, server) as place:
+            reply = await place.model().ask(asking(large))
+            assert reply.message.content == large
+            assert (await place.model().ask(asking(large))).message.content == large
+        assert [len(each["messages"][0]["content"]) for each in server.asked] == [1_500_000]
+
+
+async def test_the_key_is_used_for_what_the_operator_named_and_for_nothing_else(tmp_path: Path) -> None:
+    with ScriptedServer([say("one")]) as server, ScriptedServer([say("mine")]) as other:
+        async with house(tmp_path, server) as place:
+            with pytest.raises(RequestRefusedError, match="is none of the models of campaign"):
+                await place.model(f"openai:scripted@{other.url}").ask(asking("hello"))
+            with pytest.raises(RequestRefusedError, match="there is no campaign 'c9'"):
+                await place.model(campaign="c9").ask(asking("hello"))
+        assert server.asked == other.asked == []
+
+
+async def test_without_a_gateway_there_is_no_answer_and_it_is_said_so(tmp_path: Path) -> None:
+    with ScriptedServer([say("one")]) as server:
+        async with house(tmp_path, server, gateways=0) as place:
+            with pytest.raises(ModelUnavailableError, match="no gateway answers on the bus"):
+                await place.model(patience=0.5).ask(asking("hello"))
+
+
+async def test_of_several_gateways_one_serves_and_a_thread_may_ask(tmp_path: Path) -> None:
+    with ScriptedServer([say("one")]) as server:
+        async with house(tmp_path, server, gateways=3) as place:
+            reply = await anyio.to_thread.run_sync(place.model().complete, asking("hello"))
+            assert reply.message.content == "one"
+            assert (reply.usage.input_tokens, reply.usage.cost) == (10, 0.0)
+        assert len(server.asked) == 1
