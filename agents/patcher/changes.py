@@ -6,6 +6,9 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from agents.patcher.diff import apply_diff
+from agents.patcher.parse import BadDiff
+
 BOUNDS = {
     "temperature": (0.01, 2.0),
     "top_p": (0.01, 1.0),
@@ -187,6 +190,14 @@ def _mutate(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, b
     return {**tree, path: "\n".join(new).encode()}
 
 
+def _diff(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Apply a unified diff over any files of the harness."""
+    try:
+        return apply_diff(str(change["diff"]), tree)
+    except BadDiff as error:
+        raise CannotApply(str(error)) from error
+
+
 def _several(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
     """One change after the other."""
     for part in change["parts"]:
@@ -203,6 +214,7 @@ MAKERS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, bytes]], dict[str
     "write": _write,
     "erase": _erase,
     "mutate": _mutate,
+    "diff": _diff,
     "several": _several,
 }
 """What each operator does to a harness."""
