@@ -236,8 +236,8 @@ def _doubled(events: Iterable[e.Event]) -> list[str]:
     for event in events:
         kind, number = type(event).__name__, getattr(event, "round", 0)
         campaign = getattr(event, "campaign", "")
-        if kind in {"ChangePlanned", "ChangeProposed", "ChangeRejected"}:
-            kind = "made" if kind != "ChangePlanned" else kind
+        if kind in {"ChangePlanned", "ChangeProposed", "ChangeRejected", "ChangeReviewed"}:
+            kind = "made" if kind in {"ChangeProposed", "ChangeRejected"} else kind
             counts[campaign, number, kind, getattr(event, "candidate", -1)] += 1
         elif number:
             counts[campaign, number, "verdict" if kind in VERDICTS else kind, -1] += 1

@@ -1,6 +1,6 @@
 """What an agent works with: the ledger, the blobs, the job queue, and the duty at hand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol
 
@@ -9,9 +9,11 @@ import structlog
 from agents.categories import S
 from bus.connection import Bus
 from bus.jobs import JobQueue
+from contracts.chat import Model
 from contracts.duties import Duty
 from contracts.events import Event
 from contracts.lineage import Campaign, Lineage, Round
+from contracts.models import Charge, ModelRole
 from eventstore import trees
 from eventstore.client import LedgerClient
 
@@ -74,10 +76,30 @@ class LineageWork(Work[Lineage]):
             raise ValueError("a duty without a round")
         return self.campaign.round
 
+    def model(self, role: ModelRole) -> Model | None:
+        """The model that a role thinks with in this campaign; None where it thinks without one.
+
+        Who writes patches uses the planner's model unless it has one of its own.
+        """
+        models = self.campaign.settings.models
+        spec = models.of(role) or (models.planner if role == "patcher" else "")
+        if not spec:
+            return None
+        from agents.models.remote import RemoteModel
+
+        charge = Charge(
+            campaign=self.campaign.id, round=self.round.number, candidate=self.duty.candidate, role=role
+        )
+        return RemoteModel(self.desk.bus, spec, charge)
+
     async def lessons(self) -> list[str]:
         """The latest pages of the lineage's memory, the newest last."""
         blobs = self.state.lessons[-REMEMBERED:]
         return [(await self.desk.ledger.get(blob)).decode(errors="replace") for blob in blobs]
+
+
+Models = Callable[[LineageWork, ModelRole], Model | None]
+"""How a policy comes by the model of a role; `LineageWork.model` by default."""
 
 
 def headline(lesson: str) -> str:

@@ -71,11 +71,14 @@ def _undecided(campaign: Campaign, round_: Round, prefix: str, now: float) -> li
         return duty("critic", "analyze")
     if not round_.planned:
         return duty("planner", "plan")
-    waiting = [c for c in round_.candidates if c.status == "planned"]
+    waiting = [
+        *(("patcher", "patch", c.number) for c in round_.candidates if c.status == "planned"),
+        *(("critic", "review", c.number) for c in round_.candidates if c.unreviewed),
+    ]
     if waiting:
         return [
-            ("patcher", Duty(key=f"{prefix}/patch/{c.number}", kind="patch", candidate=c.number))
-            for c in waiting
+            (role, Duty(key=f"{prefix}/{kind}/{number}", kind=kind, candidate=number))
+            for role, kind, number in waiting
         ]
     if not round_.raced and any(c.status == "proposed" for c in round_.candidates):
         return duty("evaluator", "race")

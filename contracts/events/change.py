@@ -17,12 +17,19 @@ class Prediction(Record):
     """Tasks expected to do better."""
 
 
+Surface = Literal["decoding", "rule", "prompt", "skill", "memory", "scaffold", "tool"]
+"""A part of the harness that a change touches."""
+
+FREE = ("think", "diff")
+"""Operators whose changes are written freely by a model, and are reviewed therefore before they are measured."""
+
+
 class Plan(Record):
     """A falsifiable plan for one change of the harness."""
 
-    surface: Literal["decoding", "rule", "prompt", "skill", "memory", "scaffold", "tool"]
+    surface: Surface
     operator: str
-    """What made the plan: `perturb`, `compose`, `drop`, `graft` …"""
+    """What made the plan: `perturb`, `compose`, `drop`, `think` …"""
     arm: str
     """What the planner's bandit credits first: a surface with its most telling ingredient."""
     change: dict[str, Any]
@@ -34,6 +41,14 @@ class Plan(Record):
     prediction: Prediction
     ingredients: tuple[str, ...] = ()
     """What else is credited: the other things that the change is made of."""
+    cost: float | None = None
+    """Expected cost of an episode, as a multiple of the incumbent's; None: nothing is said of it."""
+
+    @property
+    def free(self) -> bool:
+        """Whether a model wrote it, or a part of it, in words of its own."""
+        parts = self.change.get("parts", ()) if self.operator == "several" else ()
+        return self.operator in FREE or any(part.get("operator") in FREE for part in parts)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -50,6 +65,21 @@ class ChangePlanned(Event):
     """0-based number within its round."""
     parent: str
     plan: Plan
+
+
+class DroppedPlan(Record):
+    """What a model wanted to have tried, and why that is no plan."""
+
+    title: str
+    reason: str
+
+
+class PlansDropped(Event):
+    """A model answered with plans of which some could not be used; nothing follows from them."""
+
+    campaign: str
+    round: int
+    plans: tuple[DroppedPlan, ...]
 
 
 class ChangeProposed(Event):
@@ -74,6 +104,29 @@ class ChangeRejected(Event):
     candidate: int
     stage: Literal["apply", "compile", "start", "duplicate"]
     reason: str
+
+
+ReviewCheck = Literal["names", "copies", "plan", "special_cases", "scope", "answers"]
+"""What a change is checked for before it is measured. Without a model: whether it `names` tasks or tests of the suite,
+or `copies` a task's text. By a model: whether it is what the `plan` says, and whether it treats `special_cases`, leaves
+its `scope`, or gives `answers` away."""
+
+
+class ChangeReviewed(Event):
+    """The critic looked at a change that a model had written, before anything was spent on measuring it."""
+
+    campaign: str
+    round: int
+    candidate: int
+    approved: bool
+    reasons: tuple[str, ...] = ()
+    """What speaks against it, or why less was checked than should have been."""
+    checks: tuple[ReviewCheck, ...] = ()
+    """Those that it did not pass."""
+    sampled: bool = False
+    """Rejected by a model, and measured all the same, so that it shows how often such rejections are right."""
+    model: str = ""
+    """Fingerprint of the model that was asked; empty where none was."""
 
 
 class CandidateScores(Record):

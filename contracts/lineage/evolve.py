@@ -18,6 +18,7 @@ from contracts.lineage.state import (
     Fixes,
     Lineage,
     Release,
+    Review,
     Round,
     RoundSummary,
     Version,
@@ -225,7 +226,22 @@ def _(event: e.ChangeRejected, state: Lineage, _envelope: Envelope) -> Lineage:
     round_ = _current(state)
     if round_ is None:
         return state
-    return _replace_round(state, candidates=_candidates(round_, event.candidate, status="rejected"))
+    free = any(c.number == event.candidate and c.plan.free for c in round_.candidates)
+    rejected = _candidates(
+        round_, event.candidate, status="rejected", rejection=f"{event.stage}: {event.reason}" if free else ""
+    )
+    return _replace_round(state, candidates=rejected)
+
+
+@evolve.register
+def _(event: e.ChangeReviewed, state: Lineage, _envelope: Envelope) -> Lineage:
+    round_ = _current(state)
+    if round_ is None:
+        return state
+    review = Review(approved=event.approved, sampled=event.sampled, reason="; ".join(event.reasons))
+    through = event.approved or event.sampled
+    fields: dict[str, object] = {"review": review} if through else {"review": review, "status": "rejected"}
+    return _replace_round(state, candidates=_candidates(round_, event.candidate, **fields))
 
 
 @evolve.register

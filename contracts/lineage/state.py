@@ -19,6 +19,15 @@ ARCHIVE = 128
 some ten rounds."""
 
 
+class Review(Record):
+    """What the critic said of a change before it was measured."""
+
+    approved: bool
+    sampled: bool = False
+    """Rejected, and measured all the same."""
+    reason: str = ""
+
+
 class Candidate(Record):
     """A change on its way through a round."""
 
@@ -30,6 +39,14 @@ class Candidate(Record):
     """By how much it is more complex than the incumbent."""
     effect: float | None = None
     """Mean difference in the race."""
+    rejection: str = ""
+    """Why the patcher could not make it, if a model wrote it."""
+    review: Review | None = None
+
+    @property
+    def unreviewed(self) -> bool:
+        """Whether the critic has yet to look at it: only at what a model wrote."""
+        return self.status == "proposed" and self.plan.free and self.review is None
 
 
 class Approval(Record):

@@ -115,7 +115,7 @@ class Driver:
     def drive(self, *, until: Callable[["Driver"], bool] | None = None) -> int:
         """Answer duties until the campaign is finished; answers the number of steps."""
         gate_settings = self.campaign.settings.gate
-        bound = 20 + self.campaign.settings.rounds * (14 + gate_settings.candidates) + 4 * self.meddling
+        bound = 20 + self.campaign.settings.rounds * (16 + gate_settings.candidates) + 4 * self.meddling
         for step in range(bound):
             if self.campaign.status == "finished" or (until is not None and until(self)):
                 return step
@@ -259,27 +259,53 @@ class Driver:
 
     def _plan(self, _: Duty) -> list[e.Event]:
         count = self.chance.randint(1, self.campaign.settings.gate.candidates)
+        free = self.chance.choice((0, 0, 1, 2))
+        dropped = e.PlansDropped(
+            campaign=self.campaign.id,
+            round=self.round.number,
+            plans=(e.DroppedPlan(title="look into the tests", reason="there is no such surface"),),
+        )
         return [
-            e.ChangePlanned(
+            *([dropped] if free else []),
+            *(self._planned(number, "think" if number < free else "compose") for number in range(count)),
+        ]
+
+    def _planned(self, number: int, operator: str) -> e.Event:
+        return e.ChangePlanned(
+            campaign=self.campaign.id,
+            round=self.round.number,
+            candidate=number,
+            parent=self.round.tree,
+            plan=e.Plan(
+                surface="rule",
+                operator=operator,
+                arm=f"action:{self.chance.choice('abcdef')}",
+                change={"name": f"r{number}", "predicate": ["always", {}], "text": "x" * 200},
+                title="on tested, when always: tell",
+                evidence="3 failed episodes of kind gave_up: the episode ended early",
+                root_cause="gave_up",
+                risks="it may fire where it does harm",
+                prediction=e.Prediction(
+                    effect=0.01, flips=tuple(task.id for task in self.campaign.suite.practice[:6])
+                ),
+            ),
+        )
+
+    def _review(self, duty: Duty) -> list[e.Event]:
+        candidate = next(c for c in self.round.candidates if c.number == duty.candidate)
+        assert candidate.plan.operator == "think"
+        assert candidate.status == "proposed"
+        approved = self.chance.random() < 0.5
+        return [
+            e.ChangeReviewed(
                 campaign=self.campaign.id,
                 round=self.round.number,
-                candidate=number,
-                parent=self.round.tree,
-                plan=e.Plan(
-                    surface="rule",
-                    operator="compose",
-                    arm=f"action:{self.chance.choice('abcdef')}",
-                    change={"name": f"r{number}", "predicate": ["always", {}], "text": "x" * 200},
-                    title="on tested, when always: tell",
-                    evidence="3 failed episodes of kind gave_up: the episode ended early",
-                    root_cause="gave_up",
-                    risks="it may fire where it does harm",
-                    prediction=e.Prediction(
-                        effect=0.01, flips=tuple(task.id for task in self.campaign.suite.practice[:6])
-                    ),
-                ),
+                candidate=duty.candidate,
+                approved=approved,
+                reasons=() if approved else ("it names a task",),
+                checks=() if approved else ("names",),
+                sampled=not approved and self.chance.random() < 0.5,
             )
-            for number in range(count)
         ]
 
     def _patch(self, duty: Duty) -> list[e.Event]:
@@ -299,6 +325,9 @@ class Driver:
         round_, suite = self.round, self.campaign.suite
         seeds = self.campaign.settings.gate.race_seeds
         probed = [c for c in round_.candidates if c.status == "proposed"]
+        for candidate in probed:
+            assert (candidate.review is not None) == candidate.plan.free, "raced without a review"
+            assert candidate.review is None or candidate.review.approved or candidate.review.sampled
         left_out = self.chance.randrange(len(probed)) if self.chance.random() < 0.3 else 0
         proposed, shown = probed[left_out:], {str(c.number): 0.25 for c in probed}
         incumbent = self.arm(round_.tree, len(suite.practice), seeds)
