@@ -47,7 +47,8 @@ def write_lesson(
     lines += ["## What was tried", ""]
     for candidate in round_.candidates:
         effect = "not raced" if candidate.effect is None else f"{candidate.effect:+.4f} in the race"
-        lines.append(f"- {candidate.plan.title} ({candidate.plan.surface}): {candidate.status}, {effect}")
+        told = f"- {candidate.plan.title} ({candidate.plan.surface}): {candidate.status}, {effect}"
+        lines.append(told + _why(candidate))
     if not round_.candidates:
         lines.append("- nothing")
     lines += ["", "## What happened", "", f"{round_.reason or 'There was no verdict.'}"]
@@ -62,6 +63,14 @@ def write_lesson(
     if before:
         lines += ["", "## Before this", "", *(f"- {headline}" for headline in before)]
     return "\n".join(lines) + "\n"
+
+
+def _why(candidate: Candidate) -> str:
+    """Why a change that a model wrote came no further, or was doubted."""
+    review = candidate.review
+    if review is not None and not review.approved:
+        return f"; the review {'let it through on trial' if review.sampled else 'rejected it'}: {' '.join(review.reason.split())}"
+    return f"; {' '.join(candidate.rejection.split())}" if candidate.rejection else ""
 
 
 def _headline(round_: Round, best: Candidate | None) -> str:

@@ -1,23 +1,35 @@
-"""The critic: reads the failures before a plan is made, and writes down the lesson after the verdict."""
+"""The critic: reads the failures before a plan is made, reviews what models wrote, and writes down the lesson."""
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from agents.critic.fixes import fixes
 from agents.critic.lesson import Scored, score_predictions, write_lesson
+from agents.critic.names import SuiteNames, findings, suite_names
+from agents.critic.review import judge, remark, sampled, with_remarks
 from agents.critic.story import Story, places, read_story
 from agents.critic.taxonomy import KINDS, clusters
 from agents.evaluator.measure import Arm, measure
+from agents.models.errors import BudgetSpentError, RequestRefusedError
+from agents.thinking.ask import Rejected
 from agents.work import LineageWork as Work
-from agents.work import headline
+from agents.work import Models, headline
 from contracts import events as e
 from contracts.jobs import EpisodeResult
 from contracts.lineage import Candidate
+from contracts.tasks import GradedTask
+from eventstore.trees import diff_trees
 
 
 class Critic:
-    """Analyzes failed episodes, scores the planner's predictions, and keeps the campaign's memory."""
+    """Analyzes failed episodes, reviews what models wrote, and keeps the campaign's memory."""
 
     role = "critic"
+
+    def __init__(self, models: Models = Work.model) -> None:
+        self.models = models
+        self._names: dict[str, SuiteNames] = {}
 
     async def perform(self, work: Work) -> Sequence[e.Event]:
         """Answer a duty of the critic."""
@@ -48,6 +60,7 @@ class Critic:
                     share=round(len(group) / failed, 4),
                     tasks=tasks,
                     example=blob,
+                    example_task=example.task_id,
                     note=f"{KINDS[kind]} (for example {example.task_id})",
                 )
             )
@@ -70,12 +83,60 @@ class Critic:
             )
         ]
 
+    async def _review(self, work: Work) -> Sequence[e.Event]:
+        candidate = next(c for c in work.round.candidates if c.number == work.duty.candidate)
+        parent, tree = await work.desk.tree(work.round.tree), await work.desk.tree(candidate.tree)
+        found = findings(parent, tree, await self._suite_names(work))
+        model = None if found else self.models(work, "critic")
+        reasons = [each.reason for each in found]
+        through = False
+        if model is not None:
+            patch = await diff_trees(work.desk.ledger, work.round.tree, candidate.tree)
+            try:
+                answer = await judge(model, candidate.plan, patch, parent)
+            except (RequestRefusedError, BudgetSpentError) as error:
+                work.desk.log.warning("reviewed without the model", reason=str(error))
+                model, reasons = None, [f"the model was not asked: {error}"]
+            else:
+                if isinstance(answer, Rejected):
+                    reasons = [f"the model's review could not be used: {answer.reason}"]
+                else:
+                    found = answer.value.findings
+                    reasons = list(answer.value.reasons) if found else []
+                    # What the check without a model finds is out; what a model says may be wrong, and some of it is
+                    # put to the test.
+                    through = bool(found) and sampled(work.campaign.settings.seed, work.duty.key)
+        return [
+            e.ChangeReviewed(
+                campaign=work.campaign.id,
+                round=work.round.number,
+                candidate=candidate.number,
+                approved=not found,
+                reasons=tuple(reason[:600] for reason in reasons[:8]),
+                checks=tuple(dict.fromkeys(each.check for each in found)),
+                sampled=through,
+                model=model.fingerprint if model else "",
+            )
+        ]
+
+    async def _suite_names(self, work: Work) -> SuiteNames:
+        """What no patch may name; of sealed tasks only how they are called is looked at."""
+        suite = work.campaign.suite
+        if suite.digest not in self._names:
+            tasks = {}
+            for task in suite.practice:
+                data = await work.desk.ledger.get(task.blob)
+                tasks[task.id] = msgspec.json.decode(data, type=GradedTask)
+            sealed = frozenset(name for task in suite.sealed for name in (task.id, task.package))
+            self._names = {suite.digest: suite_names(tasks, sealed)}
+        return self._names[suite.digest]
+
     async def _lesson(self, work: Work) -> Sequence[e.Event]:
         campaign, round_ = work.campaign, work.round
         best: Candidate | None = next((c for c in round_.candidates if c.number == round_.best), None)
         scored = score_predictions(best, round_) if best else Scored()
         before = [headline(page) for page in await work.lessons()]
-        text = write_lesson(work.state, round_, best, scored, before)
+        text = await self._remarked(work, write_lesson(work.state, round_, best, scored, before))
         return [
             e.LessonRecorded(
                 campaign=campaign.id,
@@ -87,6 +148,26 @@ class Critic:
                 credit=scored.credit,
             )
         ]
+
+    async def _remarked(self, work: Work, page: str) -> str:
+        """The page with what a model adds to it, if there is one and it has something to say."""
+        model = self.models(work, "critic")
+        if model is None or work.round.fault:
+            return page
+        patches = {
+            candidate.plan.title: await diff_trees(work.desk.ledger, work.round.tree, candidate.tree)
+            for candidate in work.round.candidates
+            if candidate.effect is not None
+        }
+        try:
+            answer = await remark(model, page, patches)
+        except (RequestRefusedError, BudgetSpentError) as error:
+            work.desk.log.warning("the lesson has no remarks", reason=str(error))
+            return page
+        if isinstance(answer, Rejected):
+            work.desk.log.warning("the lesson has no remarks", reason=answer.reason)
+            return page
+        return with_remarks(page, answer.value)
 
 
 def _places_of(results: Sequence[EpisodeResult], stories: Mapping[str, Story]) -> dict[str, tuple[str, ...]]:

@@ -88,7 +88,7 @@ def directions(lessons: Sequence[str]) -> dict[str, float]:
     """How much each ingredient gains or loses by what the campaign's memory says of it, the latest lesson last."""
     found: dict[str, float] = {}
     for age, lesson in enumerate(reversed(lessons)):
-        for way, name in _DIRECTION.findall(lesson):
+        for way, name in _DIRECTION.findall(lesson.rpartition("\n## Directions\n")[2]):
             found[name] = found.get(name, 0.0) + (0.01 if way == "More" else -0.01) * FADING**age
     return found
 

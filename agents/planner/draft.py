@@ -61,6 +61,8 @@ class Ground:
     """The tree's digest."""
     heads: Collection[str] = ()
     """Digests of all harnesses that have been the head."""
+    diffs: Mapping[str, str] = field(default_factory=dict)
+    """Tree of a branch that a model wrote → what it changed, as a unified diff."""
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -2,13 +2,18 @@
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from agents.patcher.diff import apply_diff
+from agents.patcher.parse import BadDiff
 from agents.planner.draft import RANGES, Draft, Ground
 from agents.planner.grammar import MOMENTS, Primitive
 from agents.planner.mutate import mutations, sample
 from agents.planner.text import erase, write
 from contracts.events import Plan
+from contracts.events.change import FREE
+from contracts.lineage import Branch
 
 
 def drafts(ground: Ground, rng: random.Random, *, per_operator: int = 120) -> list[Draft]:
@@ -100,46 +105,44 @@ def drop(ground: Ground) -> list[Draft]:
 
 def graft(ground: Ground) -> list[Draft]:
     """Bring a change back that raced ahead of an earlier head and that this head does not hold."""
+    earlier = [branch for branch in ground.archive if branch.effect > 0 and branch.parent != ground.head]
     promising = [
-        branch
-        for branch in ground.archive
-        if branch.effect > 0
-        and branch.parent != ground.head
-        and not _held(branch.plan.operator, branch.plan.change, ground)
+        (branch, again)
+        for branch in earlier
+        if (again := repeated(branch, ground)) and not _held(again.operator, again.change, ground)
     ]
-    return [_grafted(ground, branch.plan) for branch in promising[-12:]]
+    return [_grafted(ground, branch.plan, again) for branch, again in promising[-12:]]
 
 
-def _grafted(ground: Ground, plan: Plan) -> Draft:
+def _grafted(ground: Ground, plan: Plan, again: Draft) -> Draft:
     if plan.operator == "perturb":
         name, value = plan.change["parameter"], plan.change["value"]
         title = set_decoding(name, decoding_of(ground.config, name), value).title
     else:
         title = plan.title
-    return Draft(
-        surface=plan.surface,
-        operator=plan.operator,
-        arms=(plan.arm, "graft", *plan.ingredients),
-        change=dict(plan.change),
-        title=f"again: {title.removeprefix('again: ')}",
-    )
+    arms = (plan.arm, "graft", *plan.ingredients)
+    return replace(again, arms=arms, title=f"again: {title.removeprefix('again: ')}")
 
 
-def repeated(plan: Plan) -> Draft:
-    """A plan once more, as it was made."""
-    return Draft(
-        surface=plan.surface,
-        operator=plan.operator,
-        arms=plan.arms,
-        change=dict(plan.change),
-        title=plan.title,
-    )
+def repeated(branch: Branch, ground: Ground) -> Draft | None:
+    """A change once more, as it was made: what a model wrote as the diff that it came to, if that is known."""
+    plan, operator, change = branch.plan, branch.plan.operator, dict(branch.plan.change)
+    if operator in FREE:
+        if branch.tree not in ground.diffs:
+            return None
+        operator, change = "diff", {"diff": ground.diffs[branch.tree]}
+    return Draft(surface=plan.surface, operator=operator, arms=plan.arms, change=change, title=plan.title)
 
 
 def _held(operator: str, change: Mapping[str, Any], ground: Ground) -> bool:
     """Whether a change is in the head already, or is of a kind that is not brought back."""
     if operator == "perturb":
         return decoding_of(ground.config, str(change["parameter"])) == float(change["value"])
+    if operator == "diff":
+        try:
+            return apply_diff(change["diff"], ground.tree) == ground.tree
+        except BadDiff:
+            return True  # what it changed stands there no more
     if operator == "compose":
         return f"rules/{change['name']}.py" in ground.tree
     text = ground.tree.get(str(change.get("path")), b"").decode(errors="replace")

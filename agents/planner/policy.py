@@ -8,18 +8,24 @@ from agents.planner.bandit import HINTS, choose, expected, promising
 from agents.planner.draft import Draft, Ground, signature
 from agents.planner.operators import drafts, repeated
 from agents.planner.text import expired
+from agents.planner.think import think
 from agents.planner.wide import ablations, wider
 from agents.work import LineageWork as Work
-from agents.work import headline
+from agents.work import Models, headline
 from contracts import events as e
-from contracts.lineage import Lineage, state_hash
+from contracts.events.change import FREE
+from contracts.lineage import Campaign, Lineage, state_hash
 from contracts.statistics import derive_seed
+from eventstore.trees import diff_trees
 
 
 class Planner:
     """Decides what to try next, from the critic's analysis and everything that was tried before."""
 
     role = "planner"
+
+    def __init__(self, models: Models = Work.model) -> None:
+        self.models = models
 
     async def perform(self, work: Work) -> Sequence[e.Event]:
         """Answer a duty of the planner."""
@@ -51,22 +57,40 @@ class Planner:
             fixes=state.fixes,
             head=round_.tree,
             heads={version.tree for version in state.versions},
+            diffs=await self._diffs(work),
         )
         failures, lessons = round_.failures or (), await work.lessons()
-        chosen = chosen_drafts(state, ground, failures, lessons, rng)
+        model = None if ablating(campaign) else self.models(work, "planner")
+        thought, dropped = await think(work, ground, lessons, model) if model else ([], [])
+        count = campaign.settings.plans - len(thought)
+        chosen = chosen_drafts(state, ground, failures, lessons, rng, count)
         tasks = [task.id for task in campaign.suite.practice]
         weak = [task for task, mean in zip(tasks, round_.incumbent_means, strict=False) if 0 < mean < 1]
         remembered = headline(lessons[-1]) if lessons else ""
-        return [
-            e.ChangePlanned(
-                campaign=campaign.id,
-                round=round_.number,
-                candidate=number,
-                parent=round_.tree,
-                plan=_plan(draft, effect, failures, weak, number, remembered),
-            )
-            for number, (draft, effect) in enumerate(chosen)
+        drawn = [
+            _plan(draft, effect, failures, weak, number, remembered)
+            for number, (draft, effect) in enumerate(chosen, len(thought))
         ]
+        planned = [
+            e.ChangePlanned(
+                campaign=campaign.id, round=round_.number, candidate=number, parent=round_.tree, plan=plan
+            )
+            for number, plan in enumerate([*thought, *drawn])
+        ]
+        if not dropped:
+            return planned
+        return [e.PlansDropped(campaign=campaign.id, round=round_.number, plans=tuple(dropped)), *planned]
+
+    async def _diffs(self, work: Work) -> dict[str, str]:
+        """What models wrote before, as the diffs that it came to."""
+        free = {branch.tree: branch.parent for branch in work.state.archive if branch.plan.operator in FREE}
+        return {tree: await diff_trees(work.desk.ledger, parent, tree) for tree, parent in free.items()}
+
+
+def ablating(campaign: Campaign) -> bool:
+    """Whether the round to be planned is one that doubts what was kept."""
+    every = campaign.settings.ablate_every
+    return every > 0 and (campaign.rounds_done + 1) % every == 0
 
 
 def chosen_drafts(
@@ -75,39 +99,45 @@ def chosen_drafts(
     failures: Sequence[e.FailureCluster],
     lessons: Sequence[str],
     rng: random.Random,
+    count: int | None = None,
 ) -> list[tuple[Draft, float]]:
-    """The drafts of a round, with the effect expected of each: single steps, ablations, or wider steps."""
+    """The drafts of a round, with the effect expected of each: single steps, ablations, or wider steps.
+
+    There are as many as the settings say, or `count`.
+    """
     campaign = state.campaign
     if campaign is None:
         return []
     settings = campaign.settings
+    count = settings.plans if count is None else count
     # A harness that lost against this very head is not raced against it again, unless it looked good.
     tried = {
         signature(branch.plan.operator, branch.plan.change)
         for branch in state.archive
         if branch.parent == ground.head
     }
-    number = campaign.rounds_done + 1
-    if settings.ablate_every and number % settings.ablate_every == 0:
+    if ablating(campaign):
         parts = [draft for draft in ablations(ground) if draft.signature not in tried]
         rng.shuffle(parts)
         if parts:  # what has had its time, then what has been worth least so far, is doubted first
             parts.sort(key=lambda draft: (not expired(draft, ground), expected(draft, state.arms)))
-            return [(draft, 0.0) for draft in parts[: settings.plans]]
+            return [(draft, 0.0) for draft in parts[:count]]
     single = drafts(ground, rng)
     fresh = [draft for draft in single if draft.signature not in tried] or single
     history = [summary for summary in state.history if summary.campaign == campaign.id]
-    again = [
-        (repeated(branch.plan), effect)
-        for branch, effect in promising(ground.head, state.archive, history)[: settings.plans // 4]
+    best = [
+        (draft, effect)
+        for branch, effect in promising(ground.head, state.archive, history)
+        if (draft := repeated(branch, ground))
     ]
+    again = best[: count // 4]
     wide: list[tuple[Draft, float]] = []
     if settings.stagnation and rounds_without_gain(state) >= settings.stagnation:
         likely = [draft for draft, _ in choose(fresh, state.arms, failures, 40, rng, lessons)]
         steps = [d for d in wider(ground, likely, rng, 60) if d.signature not in tried]
-        wide = choose(steps, state.arms, failures, (settings.plans - len(again)) // 2, rng, lessons)
+        wide = choose(steps, state.arms, failures, (count - len(again)) // 2, rng, lessons)
     first = again + wide
-    return first + choose(fresh, state.arms, failures, settings.plans - len(first), rng, lessons)
+    return first + choose(fresh, state.arms, failures, count - len(first), rng, lessons)
 
 
 def rounds_without_gain(state: Lineage) -> int:
@@ -168,5 +198,6 @@ _RISKS = {
     "write": "the model may take it too seriously; every call reads it, and pays for it",
     "erase": "the text may have paid on tasks that are not measured here",
     "mutate": "the code may now do otherwise where these tasks do not lead",
+    "diff": "a model wrote it for another state of things",
     "several": "if it helps, one of its parts may still be ballast",
 }

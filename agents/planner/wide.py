@@ -25,8 +25,10 @@ def several(parts: Sequence[Draft], *, base: str = "", title: str = "") -> Draft
 def wider(ground: Ground, single: Sequence[Draft], rng: random.Random, count: int) -> list[Draft]:
     """Two changes at once, or one more change to a branch that raced ahead of its head and was not kept."""
     found: list[Draft] = []
-    branches = [
-        b for b in ground.archive if b.effect > 0 and b.tree not in ("", b.parent, ground.head, *ground.heads)
+    branches = [  # none that a model wrote: a step beyond it would be measured without a review
+        b
+        for b in ground.archive
+        if b.effect > 0 and not b.plan.free and b.tree not in ("", b.parent, ground.head, *ground.heads)
     ]
     for _ in range(count if len(single) > 1 else 0):
         one, other = rng.sample(single, 2)

@@ -17,7 +17,7 @@ from contracts.record import Record
 
 T = TypeVar("T")
 
-ANSWER_TOKENS = 8_000
+ANSWER_TOKENS = 12_000
 """How long an answer may be: thoughts count, where a model writes them."""
 TRIES = 2
 """The answer, and its repair."""

@@ -52,6 +52,8 @@ class FailureCluster(Record):
     tasks: tuple[str, ...]
     example: str = ""
     """Blob of one transcript (zlib, JSON lines)."""
+    example_task: str = ""
+    """Whose transcript that is; empty in older events."""
     note: str = ""
 
 
