@@ -10,6 +10,7 @@ import click
 import msgspec
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.text import Text
 
 from contracts import events as e
@@ -132,6 +133,13 @@ def describe(event: e.Event, state: Lineage) -> Sequence[str]:
         lines.append(f"[bold]round {event.round}[/]  the head scores {sum(flat) / len(flat):.3f}")
     elif isinstance(event, e.FailuresAnalyzed):
         lines.append(f"  [dim]critic:[/] {event.summary}")
+    elif isinstance(event, e.PlansDropped):
+        lines += [
+            f"  [dim]planner:[/] no plan: {escape(each.title)} {escape(each.reason)}" for each in event.plans
+        ]
+    elif isinstance(event, e.ChangeReviewed) and not event.approved:
+        word = "lets through on trial" if event.sampled else "rejects"
+        lines.append(f"  [dim]critic:[/] {word} change {event.candidate}: {escape('; '.join(event.reasons))}")
     elif isinstance(event, e.CandidatesRaced):
         lines += _race(event, state)
     elif isinstance(event, e.ChangeConfirmed):
@@ -144,7 +152,7 @@ def describe(event: e.Event, state: Lineage) -> Sequence[str]:
         lines.append(f"  {_MARK[word]}  {event.reason}")
     elif isinstance(event, e.ApprovalRequested):
         lines.append(
-            f"  [bold yellow]approval needed:[/] {event.summary}\n"
+            f"  [bold yellow]approval needed:[/] {escape(event.summary)}\n"
             f"  ratchet approve {event.approval}   or   ratchet deny {event.approval}"
         )
     elif isinstance(event, e.ApprovalGranted | e.ApprovalDenied):
@@ -175,7 +183,7 @@ def _race(event: e.CandidatesRaced, state: Lineage) -> list[str]:
     ]
     ranked = sorted(zip(event.effects, event.candidates, strict=True), key=lambda pair: -pair[0])
     for effect, scores in ranked:
-        lines.append(f"  [dim]race:[/] {effect:+.3f}  {titles.get(scores.candidate, '')}")
+        lines.append(f"  [dim]race:[/] {effect:+.3f}  {escape(titles.get(scores.candidate, ''))}")
     return lines
 
 

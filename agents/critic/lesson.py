@@ -69,7 +69,8 @@ def _why(candidate: Candidate) -> str:
     """Why a change that a model wrote came no further, or was doubted."""
     review = candidate.review
     if review is not None and not review.approved:
-        return f"; the review {'let it through on trial' if review.sampled else 'rejected it'}: {' '.join(review.reason.split())}"
+        what = "let it through on trial" if review.sampled else "rejected it"
+        return f"; the review {what}: {' '.join(review.reason.split())}"
     return f"; {' '.join(candidate.rejection.split())}" if candidate.rejection else ""
 
 

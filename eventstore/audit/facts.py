@@ -5,6 +5,7 @@ from contracts.record import Record
 from contracts.settings import Spent
 from eventstore.audit.archive import Archive, tree_diff
 from eventstore.audit.errors import NotInLedger
+from eventstore.audit.reviews import Reviews, count_reviews
 from eventstore.audit.rounds import (
     CampaignHistory,
     History,
@@ -87,6 +88,10 @@ class Report(Record):
     unknown: int = 0
     collected: int = 0
     """Practice tasks that were collected from failed submissions."""
+    reviews: Reviews = Reviews()
+    """What the critic said of changes that models wrote, and how often it was right."""
+    dropped: int = 0
+    """Plans of a model that were none."""
 
     @property
     def kept(self) -> tuple[RoundLine, ...]:
@@ -134,6 +139,8 @@ def build(archive: Archive, history: History, campaign: str = "") -> Report:
         diff=tree_diff(archive, before, after) if before and after and before != after else "",
         unknown=len(history.unknown),
         collected=len(told.suite.collected),
+        reviews=count_reviews(told.rounds),
+        dropped=sum(len(round_.dropped) for round_ in told.rounds),
     )
 
 

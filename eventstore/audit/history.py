@@ -256,6 +256,16 @@ class _Gatherer:
         )
 
     @take.register
+    def _(self, event: e.PlansDropped) -> None:
+        self._round(event.campaign, event.round, dropped=event.plans)
+
+    @take.register
+    def _(self, event: e.ChangeReviewed) -> None:
+        through = event.approved or event.sampled
+        fields = {"review": event} if through else {"review": event, "status": "rejected"}
+        self._candidate(event.campaign, event.round, event.candidate, **fields)
+
+    @take.register
     def _(self, event: e.CandidatesRaced) -> None:
         round_ = self._found(event.campaign, event.round)
         if round_ is None:

@@ -256,6 +256,11 @@ class _Reading:
                 yield "criticism", event.summary, "\n".join(notes)
             case e.LessonRecorded():
                 yield "lesson", event.headline, self._blob(event.lesson)
+            case e.ChangeReviewed(reasons=reasons) if reasons:
+                yield "reason", type(event).__name__, "\n".join(reasons)
+            case e.PlansDropped():
+                for each in event.plans:
+                    yield "reason", each.title or type(event).__name__, each.reason
             case e.ChangeKept() | e.ChangeReverted() | e.ChangeInconclusive() | e.ChangeRejected():
                 yield "reason", type(event).__name__, event.reason
 

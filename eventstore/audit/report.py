@@ -121,6 +121,30 @@ def null_sentence(report: Report) -> str:
     )
 
 
+def review_sentences(report: Report) -> list[str]:
+    """What models planned and what the critic said of it; nothing where no model planned."""
+    found, told = report.reviews, list[str]()
+    reviewed = found.approved + found.named + found.rejected
+    if reviewed:
+        told.append(
+            f"Of {count(reviewed, 'change')} that models wrote, the critic approved {found.approved}; "
+            f"{found.named} named or copied a task of the suite, and {found.rejected} were rejected by its model."
+        )
+    if found.rejected and found.precision is None:
+        told.append("No rejection of the model's was measured, so nothing is known of how often it is right.")
+    elif found.precision is not None:
+        base = (
+            "" if found.base is None else f"; of the approved ones {share(found.base)} did no better either"
+        )
+        told.append(
+            f"{count(found.measured, 'rejected change')} ran on trial: {found.right} did no better than the "
+            f"incumbent, so {share(found.precision)} of the rejections were right{base}."
+        )
+    if report.dropped:
+        told.append(f"{count(report.dropped, 'answer')} of the planner's model could not be made a plan.")
+    return told
+
+
 def cost_rows(report: Report) -> list[tuple[str, str]]:
     """Time and cost, as names and figures."""
     spent, sealed = report.spent, report.spent_sealed
@@ -157,6 +181,8 @@ def markdown(report: Report, picture: str = "") -> str:
         lines += _sealed_table(report)
     else:
         lines.append("They were not asked.")
+    if reviews := review_sentences(report):
+        lines += ["", "## Reviews", "", " ".join(reviews)]
     lines += ["", "## Null arms", "", null_sentence(report), "", "## Time and cost", ""]
     lines += [
         "| | |",

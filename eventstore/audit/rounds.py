@@ -33,6 +33,8 @@ class CandidateHistory(Record):
     stage: str = ""
     """Where a rejected change failed."""
     rejection: str = ""
+    review: e.ChangeReviewed | None = None
+    """What the critic said before it was measured, of a change that a model wrote."""
     race: ArmScores | None = None
     effect: float | None = None
     """Mean difference in the race: the best one's is biased upwards."""
@@ -62,6 +64,8 @@ class RoundHistory(Record):
     executed: e.TasksExecuted | None = None
     failures: e.FailuresAnalyzed | None = None
     candidates: tuple[CandidateHistory, ...] = ()
+    dropped: tuple[e.DroppedPlan, ...] = ()
+    """What a model wanted to have tried, and what was no plan."""
     raced: e.CandidatesRaced | None = None
     confirmed: e.ChangeConfirmed | None = None
     approval: ApprovalHistory | None = None

@@ -14,8 +14,8 @@ from rich.text import Text
 from contracts.envelope import Envelope
 from eventstore.audit.archive import Archive
 from eventstore.audit.facts import Report, round_line
-from eventstore.audit.report import cost_rows, kept_sentences, null_sentence, summary
-from eventstore.audit.rounds import CampaignHistory, RoundHistory, task_means
+from eventstore.audit.report import cost_rows, kept_sentences, null_sentence, review_sentences, summary
+from eventstore.audit.rounds import CampaignHistory, CandidateHistory, RoundHistory, task_means
 from eventstore.audit.text import (
     chance,
     count,
@@ -68,6 +68,8 @@ def draw_report(report: Report) -> RenderableType:
     ]
     if report.releases:
         parts += [_heading("Sealed tasks"), _sealed(report)]
+    if reviews := review_sentences(report):
+        parts += [_heading("Reviews"), *(Text(line(sentence)) for sentence in reviews)]
     parts += [_heading("Null arms"), Text(null_sentence(report))]
     parts += [_heading("Time and cost"), _pairs(cost_rows(report))]
     if report.diff:
@@ -108,6 +110,9 @@ def draw_round(archive: Archive, campaign: CampaignHistory, round_: RoundHistory
     parts += _evidence(round_)
     if round_.candidates:
         parts += [_heading("Candidates"), _candidates(round_)]
+    if round_.dropped:
+        parts.append(_heading("Plans that are none"))
+        parts += [Text(f"• {line(each.title or 'no plan')}: {line(each.reason)}") for each in round_.dropped]
     best = round_.best
     if best is not None:
         flips = ", ".join(map(line, best.plan.prediction.flips)) or "none named"
@@ -116,6 +121,7 @@ def draw_round(archive: Archive, campaign: CampaignHistory, round_: RoundHistory
             ("root cause", best.plan.root_cause),
             ("prediction", f"{signed(best.plan.prediction.effect)}; better: {flips}"),
             ("risks", best.plan.risks),
+            *([("cost", f"{best.plan.cost:g} times today's")] if best.plan.cost is not None else []),
             ("made by", f"{best.plan.operator} on {best.plan.surface}: {json.dumps(best.plan.change)}"),
         ]
         parts += [_heading(f"Plan {best.number}: {line(best.plan.title)}"), _pairs(facts)]
@@ -281,12 +287,21 @@ def _candidates(round_: RoundHistory) -> RenderableType:
             signed(candidate.plan.prediction.effect),
             signed(candidate.effect),
             _coloured(candidate.status),
-            f"{candidate.stage}: {candidate.rejection}" if candidate.rejection else candidate.tree[:10],
+            _came_to(candidate),
         )
         for candidate in round_.candidates
     ]
     names = ("#", "surface", "change", "predicted", "race Δ", "status", "harness")
     return draw_table(names, rows, (3, 4), folded=(2, 6))
+
+
+def _came_to(candidate: CandidateHistory) -> str:
+    """The harness that a change is; why there is none, or what the critic has against it."""
+    review = candidate.review
+    if review is not None and not review.approved:
+        trial = f"{candidate.tree[:10]}, on trial; " if review.sampled else ""
+        return f"{trial}review ({', '.join(review.checks)}): {'; '.join(review.reasons)}"
+    return f"{candidate.stage}: {candidate.rejection}" if candidate.rejection else candidate.tree[:10]
 
 
 def _scores(campaign: CampaignHistory, round_: RoundHistory) -> list[RenderableType]:

@@ -100,6 +100,7 @@ async def synthetic_campaign(
     mishaps: bool = True,
     finish: bool = True,
     ablate: bool = False,
+    free: bool = False,
 ) -> Lineage:
     """Append a campaign to a lineage (and seed the lineage if it is new); returns the state that it led to.
 
@@ -114,11 +115,12 @@ async def synthetic_campaign(
         mishaps: whether candidates are rejected, stages fail and the head is reset now and then.
         finish: False leaves the campaign in the middle of its last round.
         ablate: whether a candidate of every round takes back what an earlier one brought, where there is any.
+        free: whether two candidates of every round were written by a model, and are reviewed.
     """
     settings = settings or CampaignSettings(gate=GATE, null_every=3, release_seeds=5)
     settings = msgspec.structs.replace(settings, rounds=rounds, seed=seed)
     author = _Author(store, f"lineage/{name}", random.Random(seed), mishaps=mishaps)  # noqa: S311
-    author.ablate = ablate
+    author.ablate, author.free = ablate, free
     await author.catch_up()
     await author.begin(settings, tasks, sealed)
     for number in range(1, rounds + 1):
@@ -136,7 +138,7 @@ class _Author:
         self.stream = stream
         self.rng = rng
         self.mishaps = mishaps
-        self.ablate = False
+        self.ablate = self.free = False
         self.state = Lineage()
         self.quality: dict[str, float] = {}
         """Harness → how much better than the seed it is."""
@@ -297,7 +299,12 @@ class _Author:
     async def plan(self) -> None:
         count = self.campaign.settings.gate.candidates
         plans = [self.planned(number) for number in range(count)]
-        await self.say("planner", "plan", *plans)
+        dropped = e.PlansDropped(
+            campaign=self.campaign.id,
+            round=self.current.number,
+            plans=(e.DroppedPlan(title="Look into the tests", reason="there is no practice task sealed-01"),),
+        )
+        await self.say("planner", "plan", *([dropped] if self.free else []), *plans)
         for planned in plans:
             if self.chance(0.2):
                 answer: e.Event = e.ChangeRejected(
@@ -310,6 +317,24 @@ class _Author:
             else:
                 answer = await self.proposed(planned)
             await self.say("patcher", f"patch/{planned.candidate}", answer)
+            if planned.plan.free and isinstance(answer, e.ChangeProposed):
+                await self.say("critic", f"review/{planned.candidate}", self.reviewed(planned))
+
+    def reviewed(self, planned: e.ChangePlanned) -> e.ChangeReviewed:
+        verdict = self.rng.choice(("approved", "named", "rejected", "sampled"))
+        checks = {"named": ("names",), "rejected": ("scope",), "sampled": ("plan", "answers")}.get(
+            verdict, ()
+        )
+        return e.ChangeReviewed(
+            campaign=planned.campaign,
+            round=planned.round,
+            candidate=planned.candidate,
+            approved=verdict == "approved",
+            reasons=() if verdict == "approved" else ("it treats task-01 in a way of its own",),
+            checks=checks,  # type: ignore[arg-type]  # words of the contract
+            sampled=verdict == "sampled",
+            model="" if verdict == "named" else "e" * 64,
+        )
 
     def planned(self, number: int) -> e.ChangePlanned:
         round_ = self.current
@@ -325,9 +350,11 @@ class _Author:
             for task, mean in zip(self.campaign.suite.practice, round_.incumbent_means, strict=True)
             if mean < 1
         ]
+        free = self.free and number < 2
+        drawn = "perturb" if surface == "decoding" else "compose"
         plan = e.Plan(
             surface=surface,  # type: ignore[arg-type]  # one of the contract's words
-            operator="perturb" if surface == "decoding" else "compose",
+            operator="think" if free else drawn,
             arm=surface,
             change=change,
             title=f"{title} ({round_.number}.{number})",
@@ -335,6 +362,7 @@ class _Author:
             root_cause="loop",
             risks="it may stop too early",
             prediction=e.Prediction(effect=round(self.rng.uniform(0.0, 0.2), 4), flips=tuple(weak[:3])),
+            cost=1.1 if free else None,
         )
         return e.ChangePlanned(
             campaign=self.campaign.id,
