@@ -61,7 +61,7 @@ def apply_diff(text: str, tree: Mapping[str, bytes]) -> dict[str, bytes]:
     try:
         check_paths(result)
     except Malformed as error:
-        raise BadDiff(str(error)) from error
+        raise BadDiff(error.reason) from error
     return result
 
 
@@ -69,7 +69,7 @@ def _check_path(path: str) -> None:
     try:
         check_paths({path: b""})
     except Malformed as error:
-        raise BadDiff(f"{error}: a diff stays within the harness") from error
+        raise BadDiff(f"{path!r} is not a plain relative path: a diff stays within the harness") from error
     if ".git" in path.lower().split("/"):
         raise BadDiff(f"{path!r}: a harness holds no repository's own files")
 
