@@ -409,6 +409,10 @@ def test_the_wheel_holds_what_an_installed_ratchet_needs(tmp_path: Path) -> None
         "harness/harness.toml",
         "suites/repair/suite.toml",
         "agents/cli/run.py",
+        "agents/planner/prompts/system.md",
+        "agents/patcher/prompts/system.md",
+        "agents/critic/prompts/review_system.md",
+        "agents/thinking/prompts/again.md",
     ):
         assert wanted in names
     for package in ("contracts", "bus", "eventstore", "gpu_workers", "agents"):
