@@ -14,6 +14,7 @@ BusError
 ├── StreamFailed        JetStream refused
 │   └── WrongSequence   compare-and-set did not hold
 ├── JobFailed
+├── JobWithdrawn
 └── LeaseLost
 ```
 """
@@ -143,6 +144,14 @@ class JobFailed(BusError):
         self.reason = reason
         self.retry = retry
         super().__init__(reason)
+
+
+class JobWithdrawn(BusError):
+    """Raised by a job's handler when nobody waits for the job any more; it leaves the queue without a result."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id} was withdrawn; submit it again to have it done")
 
 
 class LeaseLost(BusError):

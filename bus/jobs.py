@@ -18,7 +18,7 @@ from bus.pull import consumer_name
 from bus.results import JobResult, decode_result, encode_result
 from bus.starts import forget_starts
 from bus.streams import ensure_streams
-from contracts.subjects import JOBS_STREAM, RESULTS_STREAM, job_subject, result_subject
+from contracts.subjects import JOBS_STREAM, RESULTS_STREAM, job_subject, result_subject, withdrawal_subject
 
 T = TypeVar("T")
 _NOT_THERE = frozenset({10014, 10059})
@@ -98,6 +98,18 @@ class JobQueue:
             self._bus, f"STREAM.PURGE.{RESULTS_STREAM}", {"filter": result_subject(kind, job_id)}
         )
         await forget_starts(self._bus, kind, job_id)
+
+    async def withdraw(self, kind: str, job_id: str) -> None:
+        """Take a job out of the queue, and tell the worker that may have it; a result that exists stays.
+
+        Whoever else collects the job submits it again after a silence.
+
+        Raises:
+            StreamFailed, BusUnavailable, NoResponder, RequestTimeout.
+        """
+        subject = f"{job_subject(kind)}.{job_id}"
+        await jetstream.manage(self._bus, f"STREAM.PURGE.{JOBS_STREAM}", {"filter": subject})
+        await self._bus.publish(withdrawal_subject(kind, job_id))
 
     async def collect(
         self,

@@ -91,6 +91,12 @@ class Puller:
         """Ask for no more; what is on its way may still come."""
         self._capacity = 0
 
+    def resize(self, capacity: int) -> None:
+        """Keep so many at hand from now on; what is held beyond it stays."""
+        if self._capacity:  # it was not stopped
+            self._capacity = max(1, capacity)
+            self._wake.set()
+
     def release(self) -> None:
         """A job is settled: there is room for another."""
         self.held -= 1

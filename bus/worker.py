@@ -5,13 +5,14 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
+import msgspec
 import structlog
 from nats.aio.msg import Msg
 
 from bus import semconv, traces
 from bus.connection import Bus
 from bus.dead import dead_letter
-from bus.errors import BusError, JobFailed, TooLarge
+from bus.errors import BusError, JobFailed, JobWithdrawn, TooLarge
 from bus.jobs import JobQueue
 from bus.pull import Puller
 from bus.results import Done, Failed, JobResult
@@ -27,6 +28,8 @@ _NAK = b"-NAK"
 _PROGRESS = b"+WPI"
 _TERM = b"+TERM"
 _LONGEST_DELAY = 30.0
+_PASSED = 1.0
+"""Seconds until a job that a worker cannot do is delivered again, to another with luck."""
 
 
 class Job(Record, frozen=True, kw_only=True):
@@ -44,7 +47,11 @@ JobHandler = Callable[[Job], Awaitable[bytes]]
 
 Raises `JobFailed` for one that cannot be done, `MalformedMessage` (or a msgspec error) for one that cannot be
 understood; anything else is tried again. Long computations belong into a thread or a process: the event
-loop must stay free to tell the server that the job is being worked on."""
+loop must stay free to tell the server that the job is being worked on. `JobWithdrawn` ends a job without a
+result."""
+
+Accepts = Callable[[Job], Awaitable[bool]]
+"""Whether this worker can do a job; one that it cannot goes to another, and that counts as no attempt."""
 
 
 async def work(
@@ -81,6 +88,9 @@ class Worker:
     that are held every `heartbeat` seconds (default: a third of that). A job that failed is delivered again
     after `retry_delay` seconds, doubled each time; after `max_deliver` attempts (a death of the worker
     counts as one) it becomes a dead letter `dead.jobs.<kind>` and a stored `Failed`.
+
+    With `careful`, jobs that were delivered before are begun one at a time: a handler that does many jobs in one
+    go may have been killed by any of them, and only the one that is begun is counted.
     """
 
     def __init__(
@@ -95,6 +105,8 @@ class Worker:
         heartbeat: float | None = None,
         max_deliver: int = 5,
         retry_delay: float = 1.0,
+        accepts: Accepts | None = None,
+        careful: bool = False,
     ) -> None:
         self.settled = 0
         """Jobs acknowledged so far, done or failed."""
@@ -105,6 +117,9 @@ class Worker:
         self._heartbeat = heartbeat if heartbeat is not None else ack_wait / 3
         self._max_deliver = max_deliver
         self._retry_delay = retry_delay
+        self._accepts = accepts
+        self._turn = asyncio.Lock() if careful else None
+        self._withdrawn: set[str] = set()
         self._held: dict[str, tuple[Msg, Puller]] = {}
         """Subject → message; while a job waits, no other has its subject."""
         self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
@@ -120,6 +135,17 @@ class Worker:
                 puller.stop()
             for _ in range(self._slots):
                 self._waiting.put_nowait(None)
+
+    def resize(self, capacity: int) -> None:
+        """Hold so many jobs of each kind from now on, those under way among them."""
+        for puller in self._pullers:
+            puller.resize(capacity)
+
+    def withdraw(self, kind: str, job_id: str) -> None:
+        """Drop a job that waits here; the handler itself ends one that it has begun, by `JobWithdrawn`."""
+        subject = f"{job_subject(kind)}.{job_id}"
+        if subject in self._held:
+            self._withdrawn.add(subject)
 
     async def run(self) -> None:
         """Work until `stop` is called or until cancelled: then what is held goes back to the queue."""
@@ -170,27 +196,34 @@ class Worker:
         if await self._queue.result(puller.kind, job_id) is not None:
             await self._settle(subject, _ACK)
             return
-        attempt = 1
-        if message.metadata.num_delivered > 1:
+        job = Job(kind=puller.kind, job_id=job_id, data=bytes(message.data), attempt=1)
+        if self._accepts is not None and not await self._accepts(job):
+            await self._send_back(subject, _PASSED)
+            return
+        parent = traces.extract(message.headers)
+        if message.metadata.num_delivered == 1:
+            await self._begin(subject, job, parent)
+            return
+        async with self._turn or contextlib.nullcontext():
             attempt = await mark_start(self._bus, puller.kind, job_id)
-        job = Job(
-            kind=puller.kind,
-            job_id=job_id,
-            data=bytes(message.data),
-            attempt=attempt,
-        )
-        result = await self._do(job, traces.extract(message.headers))
+            await self._begin(subject, msgspec.structs.replace(job, attempt=attempt), parent)
+
+    async def _begin(self, subject: str, job: Job, parent: str) -> None:
+        try:
+            result = await self._do(subject, job, parent)
+        except JobWithdrawn:
+            await self._settle(subject, _TERM)
+            return
         if result is None:
-            delay = min(self._retry_delay * 2.0 ** (job.attempt - 1), _LONGEST_DELAY)
-            await self._settle(subject, _NAK + b' {"delay": %d}' % int(delay * 1e9))
+            await self._send_back(subject, min(self._retry_delay * 2.0 ** (job.attempt - 1), _LONGEST_DELAY))
             return
         try:
-            await self._queue.store_result(job.kind, job_id, result)
+            await self._queue.store_result(job.kind, job.job_id, result)
         except TooLarge as error:
             result = Failed(reason=str(error), kind="too_large")
-            await self._queue.store_result(job.kind, job_id, result)
+            await self._queue.store_result(job.kind, job.job_id, result)
         if isinstance(result, Failed):
-            _log.warning("job failed", kind=job.kind, job=job_id, reason=result.reason, why=result.kind)
+            _log.warning("job failed", kind=job.kind, job=job.job_id, reason=result.reason, why=result.kind)
             await dead_letter(
                 self._bus,
                 f"jobs.{job.kind}",
@@ -200,8 +233,10 @@ class Worker:
             )
         await self._settle(subject, _ACK)
 
-    async def _do(self, job: Job, parent: str) -> JobResult | None:
+    async def _do(self, subject: str, job: Job, parent: str) -> JobResult | None:
         """Run the handler; None when the job is to be tried again."""
+        if subject in self._withdrawn:
+            raise JobWithdrawn(job.job_id)
         if job.attempt > self._max_deliver:
             return Failed(reason=f"it was begun {self._max_deliver} times and never ended", kind="exhausted")
         facts: dict[str, traces.Attribute] = {
@@ -214,6 +249,8 @@ class Worker:
         try:
             with traces.span(f"process {job_subject(job.kind)}", parent, **facts):
                 return Done(data=await self._handler(job))
+        except JobWithdrawn:
+            raise
         except JobFailed as error:
             if not error.retry:
                 return Failed(reason=error.reason, kind="refused")
@@ -229,6 +266,9 @@ class Worker:
             return Failed(reason=f"{reason} (attempt {job.attempt}, the last)", kind="exhausted")
         return None
 
+    async def _send_back(self, subject: str, delay: float) -> None:
+        await self._settle(subject, _NAK + b' {"delay": %d}' % int(delay * 1e9))
+
     async def _settle(self, subject: str, answer: bytes) -> None:
         message, _ = self._held[subject]
         await self._bus.publish(message.reply, answer)
@@ -237,6 +277,7 @@ class Worker:
         self._let_go(subject)
 
     def _let_go(self, subject: str) -> None:
+        self._withdrawn.discard(subject)
         held = self._held.pop(subject, None)
         if held is not None:
             held[1].release()

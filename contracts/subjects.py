@@ -28,7 +28,12 @@ LEASES_BUCKET = "leases"
 BEATS = "beats"
 """`beats.<role>.<instance>`: a sign of life of every agent, a few times a minute."""
 
-JOB_KINDS = ("episode", "resample", "experiment", "rollout")
+PROGRESS = "progress"
+"""`progress.<kind>.<id>`: how far a job has come; heard by whoever listens, kept by nobody."""
+WITHDRAWN = "withdrawn"
+"""`withdrawn.<kind>.<id>`: nobody waits for a job any more."""
+
+JOB_KINDS = ("episode", "resample", "experiment", "experiment_gpu", "rollout")
 
 
 def token(name: str) -> str:
@@ -53,6 +58,16 @@ def job_subject(kind: str) -> str:
 def result_subject(kind: str, job: str) -> str:
     """The subject of one job's result."""
     return f"results.{kind}.{job}"
+
+
+def progress_subject(kind: str, job: str) -> str:
+    """The subject on which one job's progress is told."""
+    return f"{PROGRESS}.{kind}.{job}"
+
+
+def withdrawal_subject(kind: str, job: str) -> str:
+    """The subject on which workers hear that a job is withdrawn."""
+    return f"{WITHDRAWN}.{kind}.{job}"
 
 
 def dead_subject(where: str) -> str:

@@ -1,4 +1,4 @@
-"""`python -m gpu_workers`: a worker for resampling and rollouts."""
+"""`python -m gpu_workers`: a worker for resampling, experiments and rollouts."""
 
 import sys
 from pathlib import Path
@@ -31,9 +31,18 @@ _UNAVAILABLE = 3
     show_envvar=True,
     help="The folder in which the bus leaves its address.",
 )
-@click.option("--slots", type=click.IntRange(1), default=1, show_default=True, help="Jobs at once.")
-def main(url: str | None, store: Path, slots: int) -> None:
-    """Take resampling and rollout jobs until interrupted, on a GPU where there is one (see RATCHET_ARRAY).
+@click.option(
+    "--slots", type=click.IntRange(1), default=1, show_default=True, help="Resamplings and rollouts at once."
+)
+@click.option(
+    "--silence",
+    type=click.FloatRange(0.5),
+    default=30.0,
+    show_default=True,
+    help="Seconds after which the jobs of a silent worker go to another; the same for all workers of a bus.",
+)
+def main(url: str | None, store: Path, slots: int, silence: float) -> None:
+    """Take resamplings, experiments and rollouts until interrupted, on a GPU if there is one (see RATCHET_ARRAY).
 
     Exit codes: 0 ended, 2 wrong usage, 3 no bus, or no device to compute with.
     """
@@ -53,7 +62,7 @@ def main(url: str | None, store: Path, slots: int) -> None:
 
     try:
         arrays = choose()
-        anyio.run(lambda: serve(address, arrays, slots=slots))
+        anyio.run(lambda: serve(address, arrays, slots=slots, ack_wait=silence))
     except (BusError, WorkerError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(_UNAVAILABLE)

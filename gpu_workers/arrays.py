@@ -1,6 +1,7 @@
 """Which array library computes: CuPy where a GPU is at hand, NumPy elsewhere. CuPy is imported here only."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -22,6 +23,10 @@ HOST_HELD = 512 * 1024 * 1024
 _log = structlog.get_logger("gpu_workers.arrays")
 
 
+def _nothing() -> None:
+    """What a host has to do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arrays:
     """An array library, and what differs between the two."""
@@ -41,6 +46,10 @@ class Arrays:
     """What is raised when the device itself fails: nothing can be computed any more in this process."""
     exhausted: tuple[type[BaseException], ...] = field(default=(MemoryError,))
     """What is raised when memory does not suffice."""
+    release: Callable[[], None] = _nothing
+    """Gives memory back that is held but not used."""
+    synchronize: Callable[[], None] = _nothing
+    """Returns when the device has done all that was asked of it."""
 
     def put(self, array: NDArray[Any]) -> Any:
         """The array on the device."""
@@ -132,6 +141,8 @@ def _cupy() -> Arrays:
         held_bytes=max(HOST_HELD, int(free * POOL_SHARE) // 2),
         lost=(cp.cuda.runtime.CUDARuntimeError,),
         exhausted=(MemoryError, cp.cuda.memory.OutOfMemoryError),
+        release=cp.get_default_memory_pool().free_all_blocks,
+        synchronize=device.synchronize,
     )
 
 

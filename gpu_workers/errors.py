@@ -3,9 +3,10 @@
 ```
 WorkerError
 ├── UnknownLibrary
-├── CupyUnfit      CuPy was asked for and cannot be used here
-├── Interrupted    a computation was told to stop
-└── DeviceLost     the GPU failed; nothing more can be computed in this process
+├── CupyUnfit        CuPy was asked for and cannot be used here
+├── Interrupted      a computation was told to stop
+├── ExperimentFault  an experiment cannot be computed
+└── DeviceLost       the GPU failed; nothing more can be computed in this process
 ```
 """
 
@@ -52,3 +53,13 @@ class DeviceLost(WorkerError):
             f"{device} failed: {reason}. Start the worker again; if this repeats, look at `nvidia-smi`, "
             "or compute without the GPU by RATCHET_ARRAY=numpy"
         )
+
+
+class ExperimentFault(WorkerError):
+    """Raised (and handed back, where several experiments are computed together) when one cannot be computed."""
+
+    def __init__(self, reason: str, *, kind: str) -> None:
+        self.reason = reason
+        self.kind = kind
+        """`refused`: it asks for what cannot be had; `memory`: not even one of its fits finds room."""
+        super().__init__(reason)

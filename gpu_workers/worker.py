@@ -1,4 +1,4 @@
-"""A worker on the bus: takes resampling jobs and rollouts from the queue and answers them from threads."""
+"""A worker on the bus: takes resamplings, experiments and rollouts from the queue, answers them from threads."""
 
 import signal
 import threading
@@ -7,20 +7,30 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.to_thread
 import structlog
+from nats.aio.msg import Msg
 
 from bus.connection import connect
 from bus.errors import JobFailed, MalformedMessage
 from bus.streams import ensure_streams
 from bus.worker import Job, JobHandler, Worker
+from contracts import experiments
 from contracts.resample import decode_job, encode, job_id
+from contracts.subjects import WITHDRAWN
 from gpu_workers.arrays import Arrays
 from gpu_workers.errors import DeviceLost, Interrupted
+from gpu_workers.experiments.jobs import Experiments
 from gpu_workers.resampling import compute
 from gpu_workers.rollouts import jobs as rollouts
 
 KIND = "resample"
 GRACE = 5.0
 """Seconds that running jobs get to end once the worker was told to stop."""
+ACK_WAIT = 30.0
+"""Seconds after which the jobs of a worker that fell silent go to another."""
+FEW, MANY = 4, 256
+"""Experiments that a worker holds at least, while they are large, and at most, while they are tiny."""
+AT_HAND = 0.5
+"""Seconds of work that a worker holds, by the pace of the last batch."""
 
 _log = structlog.get_logger("gpu_workers.worker")
 
@@ -76,8 +86,15 @@ class Resampling:
             raise Interrupted
 
 
-async def serve(url: str, arrays: Arrays, *, slots: int = 1) -> None:
+async def serve(url: str, arrays: Arrays, *, slots: int = 1, ack_wait: float = ACK_WAIT) -> None:
     """Work until SIGTERM or SIGINT; then running jobs get a moment to end, and the others go back at once.
+
+    Args:
+        url: address of the bus.
+        arrays: what to compute with.
+        slots: resampling jobs at once; experiments are computed batch by batch.
+        ack_wait: seconds after which the jobs of a worker that fell silent go to another; the same for all
+            workers of a bus.
 
     Raises:
         BusUnavailable: nothing answers at the address.
@@ -89,25 +106,62 @@ async def serve(url: str, arrays: Arrays, *, slots: int = 1) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with await connect(url, name="gpu_workers") as bus:
             await ensure_streams(bus)
-            worker = Worker(bus, list(handlers), lambda job: handlers[job.kind](job), slots=slots)
+            trials = Experiments(
+                bus, arrays, stopping=handler.stopping, on_lost=handler.fail,
+                on_pace=lambda seconds: batched.resize(held_at(seconds)),
+            )  # fmt: skip
+            kinds = [experiments.KIND, *([experiments.GPU_KIND] if arrays.name == "cupy" else [])]
+            batched = Worker(
+                bus,
+                kinds,
+                trials,
+                slots=MANY,
+                prefetch=0,
+                ack_wait=ack_wait,
+                accepts=trials.accepts,
+                careful=True,
+            )
+            batched.resize(FEW)
+            single = Worker(
+                bus, list(handlers), lambda job: handlers[job.kind](job), slots=slots, ack_wait=ack_wait
+            )
+            workers = (single, batched)
+
+            def stop() -> None:
+                for worker in workers:
+                    worker.stop()
 
             async def until_signal() -> None:
                 async for _ in signals:
-                    worker.stop()
+                    stop()
                     await anyio.sleep(GRACE)
                     handler.stopping.set()
                     return
 
             async def until_lost() -> None:
                 await handler.lost.wait()
-                worker.stop()
+                stop()
 
+            async def withdraw(message: Msg) -> None:
+                _, kind, job = message.subject.split(".", 2)
+                batched.withdraw(kind, job)
+                trials.withdraw(kind, job)
+
+            await bus.listen(f"{WITHDRAWN}.*.*", withdraw)
             _log.info("worker started", bus=bus.url, library=arrays.name, slots=slots)
             async with anyio.create_task_group() as group:
                 group.start_soon(until_signal)
                 group.start_soon(until_lost)
-                await worker.run()
+                group.start_soon(trials.run)
+                async with anyio.create_task_group() as working:
+                    for worker in workers:
+                        working.start_soon(worker.run)
                 group.cancel_scope.cancel()
-    _log.info("worker stopped", jobs=worker.settled)
+    _log.info("worker stopped", jobs=sum(worker.settled for worker in workers))
     if handler.fault is not None:
         raise handler.fault
+
+
+def held_at(seconds: float) -> int:
+    """Experiments to hold where one takes so long: many tiny ones for one batch, few large ones, as others wait."""
+    return max(FEW, min(MANY, int(AT_HAND / max(seconds, 1e-6))))

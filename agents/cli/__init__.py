@@ -19,6 +19,7 @@ COMMANDS = {
     "fork": ("agents.cli.operate", "fork"),
     "cost": ("agents.cli.cost", "cost"),
     "bisect": ("agents.cli.bisect", "bisect"),
+    "experiment": ("agents.cli.experiment", "experiment"),
     "rollout": ("agents.cli.rollout", "rollout"),
     "power": ("agents.cli.power", "power"),
     "doctor": ("agents.cli.doctor", "doctor"),

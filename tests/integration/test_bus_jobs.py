@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -35,12 +36,8 @@ async def double(job: Job) -> bytes:
 
 
 @asynccontextmanager
-async def at_work(
-    bus: Bus, handler: JobHandler, *, slots: int = 1, prefetch: int | None = None, ack_wait: float = 30.0
-) -> AsyncIterator[Worker]:
-    worker = Worker(
-        bus, ["episode"], handler, slots=slots, prefetch=prefetch, ack_wait=ack_wait, retry_delay=0.01
-    )
+async def at_work(bus: Bus, handler: JobHandler, **options: Any) -> AsyncIterator[Worker]:
+    worker = Worker(bus, ["episode"], handler, retry_delay=0.01, **options)
     task = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -278,6 +275,71 @@ def test_a_job_that_kills_its_workers_is_found_out_and_its_neighbours_are_not_bl
             assert isinstance(poison := results.pop("poison"), Failed)
             assert poison.kind == "exhausted"
             assert results == dict.fromkeys(("a", "b", "c"), Done(data=b"xx"))
+
+    asyncio.run(main())
+
+
+BATCHES = """
+import asyncio, os, sys
+from bus import Worker, connect
+async def handler(job):
+    await asyncio.sleep(0.05)
+    if job.job_id == "poison":
+        os._exit(9)
+    await asyncio.sleep(0.05)
+    return b"fine"
+async def main():
+    bus = await connect(sys.argv[1], name="victim")
+    await Worker(bus, ["episode"], handler, slots=4, ack_wait=0.3, max_deliver=3, careful=True).run()
+asyncio.run(main())
+"""
+
+
+def test_a_job_that_kills_a_whole_batch_is_found_out_and_its_neighbours_are_not_blamed(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with running_bus(tmp_path) as (server, bus):
+            queue = JobQueue(bus)
+            for name in ("a", "poison", "b", "c"):
+                await queue.submit("episode", name, b"x")
+            for _ in range(3):
+                victim = await asyncio.create_subprocess_exec(sys.executable, "-c", BATCHES, server.url)
+                assert await asyncio.wait_for(victim.wait(), 10) == 9
+            async with at_work(bus, double, slots=4, ack_wait=0.3, max_deliver=3):
+                with anyio.fail_after(10):
+                    results = await queue.collect("episode", dict.fromkeys(("poison", "a", "b", "c"), b"x"))
+            assert isinstance(poison := results.pop("poison"), Failed)
+            assert poison.kind == "exhausted"
+            assert all(isinstance(result, Done) for result in results.values()), results
+
+    asyncio.run(main())
+
+
+def test_a_job_that_a_worker_cannot_hold_goes_to_another_and_one_withdrawn_to_nobody(tmp_path: Path) -> None:
+    async def main() -> None:
+        asked: list[str] = []
+
+        async def never(job: Job) -> bool:
+            asked.append(job.job_id)
+            return False
+
+        async with running_bus(tmp_path) as (server, bus), await connect(server.url, name="w") as other:
+            queue = JobQueue(bus)
+            await queue.submit("episode", "heavy", b"x")
+            async with at_work(bus, double, accepts=never):
+                with anyio.fail_after(10):
+                    while len(asked) < 2:  # noqa: ASYNC110 (a list rings no bell)
+                        await asyncio.sleep(0.01)
+            async with at_work(
+                other, double, max_deliver=2
+            ):  # to be passed on, however often, is none of them
+                with anyio.fail_after(10):
+                    assert await queue.collect("episode", {"heavy": b"x"}) == {"heavy": Done(data=b"xx")}
+            await queue.submit("episode", "unwanted", b"x")
+            await queue.withdraw("episode", "unwanted")
+            assert await waiting(bus) == 0
+            assert await queue.result("episode", "unwanted") is None
 
     asyncio.run(main())
 

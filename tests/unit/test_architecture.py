@@ -35,6 +35,7 @@ ON_THE_ARRAYS = {
     "agents/cli/doctor.py": "looks at the machine that it runs on, GPU included",
     "agents/cli/power.py": "simulates in its own process where no worker is asked",
     "agents/cli/rollout.py": "computes in its own process where no worker runs",
+    "agents/cli/workbench.py": "computes an experiment in its own process where no worker does",
 }
 """The agents' only modules that know the workers, and why; all else of theirs meets them on the bus."""
 

@@ -1,0 +1,152 @@
+"""What comes of an experiment: scores fold by fold, what they sum to, how they came about; and progress meanwhile."""
+
+from typing import Any
+
+import msgspec
+
+from contracts.record import Record
+
+
+class Summary(Record):
+    """A configuration's scores by one metric, over seeds and folds."""
+
+    configuration: int
+    metric: str
+    mean: float | None
+    """None when no score is defined."""
+    deviation: float | None
+    """Standard deviation over the defined scores; None for fewer than two."""
+    defined: int
+    """Scores that are defined."""
+
+
+class Undefined(Record):
+    """Why scores are missing."""
+
+    metric: str
+    reason: str
+    cells: int
+    """How many scores it concerns."""
+    configuration: int
+    fold: int
+    """The first of them."""
+
+
+class Predictions(Record):
+    """What was predicted for the rows held out, fold after fold."""
+
+    rows: tuple[tuple[int, ...], ...]
+    """The rows that each fold held out."""
+    outputs: int
+    values: bytes
+    """float64, configurations x seeds x all rows held out x outputs; NaN where a fit failed, as `undefined` tells."""
+
+
+class Kernel(Record):
+    """What one kind of computation took, over all batches."""
+
+    name: str
+    calls: int
+    seconds: float
+    """Summed over the threads that did it."""
+    bytes: int = 0
+    """At least so many were read and written."""
+    operations: int = 0
+    """Floating-point operations, where the family counts them."""
+    fraction: float = 0.0
+    """Share of the speed that the machine was measured to allow: the time at that speed over the time it took."""
+
+
+class Provenance(Record):
+    """How a result came to be; not part of what is compared."""
+
+    library: str = ""
+    device: str = ""
+    solvers: tuple[str, ...] = ()
+    """Libraries that fitted models in our place."""
+    seconds: float = 0.0
+    memory: int = 0
+    """Bytes that the largest batch was planned to take."""
+    batches: int = 0
+    together: int = 1
+    """Jobs that were computed in one go."""
+    reused: int = 0
+    """Cells that were known from earlier jobs."""
+    splits: int = 0
+    """Buckets that were cut because they did not fit into memory."""
+    halvings: tuple[str, ...] = ()
+    """Batches that ran out of memory and were halved."""
+    kernels: tuple[Kernel, ...] = ()
+    bandwidth: float = 0.0
+    """Bytes a second that copying reaches here; 0 where nothing was measured."""
+    rate: float = 0.0
+    """Operations a second that matrix products reach here."""
+
+
+class ExperimentResult(Record, tag="experimented"):
+    """What came of an experiment."""
+
+    configurations: tuple[dict[str, Any], ...]
+    """In the order of the scores, with every default filled in."""
+    seeds: tuple[str, ...]
+    folds: int
+    scores: dict[str, tuple[tuple[tuple[float | None, ...], ...], ...]]
+    """Metric → configuration → seed → fold; None where a score is undefined."""
+    summaries: tuple[Summary, ...] = ()
+    undefined: tuple[Undefined, ...] = ()
+    predictions: Predictions | None = None
+    provenance: Provenance = Provenance()
+
+
+class StoredResult(Record, tag="stored"):
+    """A result that is too large for a message: the ledger has it as a blob."""
+
+    blob: str
+
+
+class Progress(Record, tag="progress"):
+    """How far a job has come; published while it is computed."""
+
+    job: str
+    done: int = 0
+    """Cells that are ready."""
+    total: int = 0
+    seconds: float = 0.0
+    """Since it was taken up."""
+    eta: float = 0.0
+    """Seconds that are left, by the speed so far; 0 when nothing is known yet."""
+    memory: int = 0
+    """Bytes that the batch under way was planned to take."""
+    worker: str = ""
+    note: str = ""
+    """Said when a worker passed the job on, and why."""
+
+
+_RESULT: msgspec.msgpack.Decoder[ExperimentResult | StoredResult] = msgspec.msgpack.Decoder(
+    ExperimentResult | StoredResult
+)
+_PROGRESS = msgspec.msgpack.Decoder(Progress)
+_ENCODER = msgspec.msgpack.Encoder(order="deterministic")
+
+
+def encode_result(record: ExperimentResult | StoredResult | Progress) -> bytes:
+    """The canonical bytes of a result or a progress message."""
+    return _ENCODER.encode(record)
+
+
+def decode_result(data: bytes) -> ExperimentResult | StoredResult:
+    """A result from its bytes.
+
+    Raises:
+        ValueError: the bytes are no result.
+    """
+    return _RESULT.decode(data)
+
+
+def decode_progress(data: bytes) -> Progress:
+    """A progress message from its bytes.
+
+    Raises:
+        ValueError: the bytes are no progress message.
+    """
+    return _PROGRESS.decode(data)

@@ -1,0 +1,221 @@
+"""Experiments as jobs: what is to be fitted on which splits of which data.
+
+An experiment fits a family of models in many configurations, with every seed, on every fold of the data, and
+scores what each predicts for the rows that its fold held out. Its id is the hash of all that determines the
+result; how the data travelled and what the job needs of a worker are left out of it.
+"""
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from contracts.datasets import INLINE_LIMIT, DataSet, Target, encode_data
+from contracts.record import Record
+
+KIND, GPU_KIND = "experiment", "experiment_gpu"
+"""Kinds of jobs: those that any worker takes, and those that only a worker with a GPU takes."""
+KERNEL = 1
+"""Version of the arithmetic: results of another version are not the same job's."""
+MOST_CELLS = 5_000_000
+"""Fits in one experiment: configurations x seeds x folds."""
+LIST_LIMIT = 100_000
+"""Configurations, seeds and folds in one experiment, each."""
+
+
+class Recipe(Record):
+    """How features and targets are prepared; whatever is learnt from data is learnt on a fold's training rows."""
+
+    impute: Literal["mean", "median", "zero", "none"] = "mean"
+    """What fills gaps in numeric columns; with `none` a gap is an error."""
+    indicators: bool = False
+    """Whether every numeric column with gaps gets a companion that is 1 where the value is missing."""
+    scale: Literal["standard", "minmax", "none"] = "standard"
+    """What is done to numeric columns: mean 0 and standard deviation 1, or from 0 to 1. A constant one stays 0."""
+    one_hot: bool = True
+    """Whether a categorical column becomes a 0-1 column per level; without it such columns are left out. A level that
+    no training row has, and a gap, are all zeros."""
+    log1p_target: bool = False
+    """Whether models are fitted to log(1 + target); predictions are turned back before they are scored."""
+
+
+class Split(Record):
+    """One fold by its rows."""
+
+    test: tuple[int, ...]
+    train: tuple[int, ...] = ()
+    """Nothing: all rows that are not held out."""
+
+
+class Folds(Record):
+    """How rows are divided into those that a model is fitted to and those that it is scored on."""
+
+    kind: Literal["k_fold", "stratified", "grouped", "given"] = "k_fold"
+    count: int = 5
+    repeats: int = 1
+    """Divisions, each shuffled in its own way; an experiment has `count * repeats` folds."""
+    shuffle: bool = True
+    seed: str = "0"
+    """What shuffling is keyed by."""
+    given: tuple[Split, ...] = ()
+
+
+class Needs(Record):
+    """What a worker must have to take the job."""
+
+    gpu: bool = False
+    memory: int = 0
+    """Bytes of its device (or of the machine, where it has none)."""
+
+
+class ExperimentSpec(Record, tag="experiment"):
+    """What is to be computed."""
+
+    family: str
+    metrics: tuple[str, ...]
+    target: Target
+    data: DataSet | None = None
+    """A small data set; a larger one is named by `blob`."""
+    blob: str = ""
+    """Hash of the data set's blob in the ledger."""
+    recipe: Recipe = Recipe()
+    configurations: tuple[dict[str, Any], ...] = ({},)
+    """Parameters of the family; what is left out has its default."""
+    grid: dict[str, tuple[Any, ...]] = {}
+    """Values to be combined with each other and with every configuration."""
+    folds: Folds = Folds()
+    seeds: tuple[str, ...] = ("0",)
+    predictions: bool = False
+    """Whether the result carries what was predicted for the rows held out."""
+    needs: Needs = Needs()
+    kernel: int = KERNEL
+
+    @property
+    def data_hash(self) -> str:
+        """Hash of the data set, however it travels."""
+        return self.blob if self.data is None else self.data.hash
+
+
+_SPEC = msgspec.msgpack.Decoder(ExperimentSpec)
+_ENCODER = msgspec.msgpack.Encoder(order="deterministic")
+
+
+def encode_spec(spec: ExperimentSpec) -> bytes:
+    """The canonical bytes of a specification."""
+    return _ENCODER.encode(spec)
+
+
+def experiment_id(spec: ExperimentSpec) -> str:
+    """The job's identity: SHA-256 over everything that determines the result, in hex."""
+    canonical = msgspec.structs.replace(
+        spec, data=None, blob=spec.data_hash, configurations=tuple(expand(spec)), grid={}, needs=Needs()
+    )
+    return hashlib.sha256(_ENCODER.encode(canonical)).hexdigest()
+
+
+def job_kind(spec: ExperimentSpec) -> str:
+    """The queue that the job goes to."""
+    return GPU_KIND if spec.needs.gpu else KIND
+
+
+def expand(spec: ExperimentSpec) -> Iterator[dict[str, Any]]:
+    """Every configuration: each that is listed with every combination of the grid, whose last key runs fastest."""
+    names = sorted(spec.grid)
+    for listed in spec.configurations:
+        for values in itertools.product(*(spec.grid[name] for name in names)):
+            yield {**listed, **dict(zip(names, values, strict=True))}
+
+
+def decode_spec(data: bytes) -> ExperimentSpec:
+    """A specification from its bytes, checked; its data set is not looked into.
+
+    Raises:
+        ValueError: the bytes are no specification, or it asks for what cannot be computed.
+    """
+    spec = _SPEC.decode(data)
+    check_spec(spec)
+    return spec
+
+
+def check_spec(spec: ExperimentSpec) -> None:
+    """Look at everything but the data, the family's parameters and the metrics' names, which the worker knows.
+
+    Raises:
+        ValueError: what is wrong, and what would be right.
+    """
+    if spec.kernel != KERNEL:
+        raise ValueError(
+            f"the job asks for version {spec.kernel} of the arithmetic; this is version {KERNEL}"
+        )
+    if (spec.data is None) == (not spec.blob):
+        raise ValueError("an experiment names its data once: inline as `data`, or by the hash of its `blob`")
+    if spec.blob and not re.fullmatch(r"[0-9a-f]{64}", spec.blob):
+        raise ValueError(f"blob {spec.blob!r} is no SHA-256 in hex")
+    if spec.data is not None and len(encode_data(spec.data)) > INLINE_LIMIT:
+        raise ValueError(
+            f"the data set takes more than {INLINE_LIMIT} bytes; put it into the ledger and give its `blob`"
+        )
+    _check_list("metrics", spec.metrics)
+    _check_list("seeds", spec.seeds)
+    if not spec.configurations:
+        raise ValueError("`configurations` is empty; leave it out to take the family's defaults")
+    for name, values in spec.grid.items():
+        _check_list(f"grid.{name}", values)
+    both = {name for listed in spec.configurations for name in listed if name in spec.grid}
+    if both:
+        raise ValueError(f"{', '.join(sorted(both))} stands in `grid` and in `configurations`; give it once")
+    if spec.needs.memory < 0:
+        raise ValueError("`needs.memory` is a number of bytes from 0")
+    if spec.recipe.log1p_target and spec.target not in {"regression", "count"}:
+        raise ValueError(f"`log1p_target` is for regression and count targets, not for {spec.target}")
+    _check_folds(spec.folds, spec.target)
+    _check_size(spec)
+
+
+def _check_list(name: str, values: tuple[Any, ...]) -> None:
+    if not values:
+        raise ValueError(f"`{name}` is empty; give at least one")
+    if len(values) > LIST_LIMIT:
+        raise ValueError(f"`{name}` has {len(values)} entries; {LIST_LIMIT} are allowed")
+    seen = [msgspec.msgpack.encode(value) for value in values]
+    if len(set(seen)) < len(seen):
+        double = next(value for value, code in zip(values, seen, strict=True) if seen.count(code) > 1)
+        raise ValueError(f"`{name}` has {double!r} twice")
+
+
+def _check_folds(folds: Folds, target: Target) -> None:
+    if folds.kind == "given":
+        if not folds.given:
+            raise ValueError("`folds.given` is empty; list at least one split")
+        if (folds.count, folds.repeats) != (Folds().count, 1):
+            raise ValueError("given folds are what they are: leave out `folds.count` and `folds.repeats`")
+        return
+    if folds.given:
+        raise ValueError(f"`folds.given` goes with kind `given`, not with {folds.kind}")
+    if folds.count < 2:
+        raise ValueError(f"`folds.count` is {folds.count}; it takes at least 2 folds")
+    if folds.repeats < 1:
+        raise ValueError(f"`folds.repeats` is {folds.repeats}; it is 1 or more")
+    if folds.repeats > 1 and not folds.shuffle:
+        raise ValueError(
+            "repeats differ only if rows are shuffled: set `folds.shuffle`, or leave `repeats` at 1"
+        )
+    if folds.kind == "stratified" and target not in {"binary", "multiclass"}:
+        raise ValueError(
+            f"stratified folds are for binary and multiclass targets, not for {target}; use k_fold"
+        )
+
+
+def _check_size(spec: ExperimentSpec) -> None:
+    count = len(spec.configurations)
+    for values in spec.grid.values():
+        count *= len(values)
+    folds = len(spec.folds.given) or spec.folds.count * spec.folds.repeats
+    if max(count, folds) > LIST_LIMIT or count * folds * len(spec.seeds) > MOST_CELLS:
+        raise ValueError(
+            f"{count} configurations x {len(spec.seeds)} seeds x {folds} folds are too many for one experiment "
+            f"({MOST_CELLS} fits, {LIST_LIMIT} of each); make several of it"
+        )

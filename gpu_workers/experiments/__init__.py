@@ -1,0 +1,1 @@
+"""Experiments as batched array work: data prepared per fold, fits stacked, cells kept."""

@@ -1,0 +1,101 @@
+"""Decides, between the bus and the computation, what is computed in one go, and answers for each job."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from contracts.datasets import DataSet
+from contracts.experiments import ExperimentSpec
+from gpu_workers.arrays import Arrays
+from gpu_workers.errors import ExperimentFault, Interrupted
+from gpu_workers.experiments.cells import CellCache
+from gpu_workers.experiments.compute import Computation, Outcome, Report
+from gpu_workers.experiments.prepare import Experiment, Memo, prepare
+
+SMALL = 20_000_000
+"""Numbers that a job looks at (cells x rows) up to which it may share a batch with others."""
+MOST = 256
+"""Jobs in one batch."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Item:
+    """A job that waits for its turn, with its data."""
+
+    job_id: str
+    kind: str
+    spec: ExperimentSpec
+    data: DataSet
+    attempt: int = 1
+    parent: str = ""
+    """Trace context of whoever asked."""
+    withdrawn: bool = field(default=False)
+
+    @property
+    def small(self) -> bool:
+        """Whether it may share a batch. One that was begun before may have killed its worker, and goes alone."""
+        spec = self.spec
+        count = len(spec.configurations) * len(spec.seeds)
+        for values in spec.grid.values():
+            count *= len(values)
+        folds = len(spec.folds.given) or spec.folds.count * spec.folds.repeats
+        return self.attempt == 1 and count * folds * self.data.rows <= SMALL
+
+
+def pick(waiting: Sequence[Item]) -> list[Item]:
+    """The next batch: whatever came first, with all small ones that wait, if it is small itself."""
+    if not waiting[0].small:
+        return [waiting[0]]
+    return [item for item in waiting if item.small][:MOST]
+
+
+def compute(
+    items: Sequence[Item],
+    arrays: Arrays,
+    cache: CellCache,
+    *,
+    stopping: Callable[[], bool],
+    listen: Callable[[Item, Report], None],
+) -> list[Outcome | None]:
+    """Results, faults, or None for what was withdrawn, in the order of the items.
+
+    Raises:
+        Interrupted: the worker is stopping.
+    """
+    ready: list[Experiment] = []
+    numbers: list[int] = []
+    memo: Memo = {}
+    outcomes: list[Outcome | None] = [None] * len(items)
+    for index, item in enumerate(items):
+        if item.withdrawn:
+            continue
+        try:
+            ready.append(prepare(item.spec, item.data, arrays, memo))
+            numbers.append(index)
+        except ValueError as error:
+            outcomes[index] = ExperimentFault(str(error), kind="refused")
+
+    def checkpoint() -> None:
+        if stopping() or all(items[index].withdrawn for index in numbers):
+            raise Interrupted
+
+    def tell(report: Report) -> None:
+        listen(items[numbers[report.index]], report)
+
+    computation = Computation(
+        experiments=ready,
+        arrays=arrays,
+        cache=cache,
+        checkpoint=checkpoint,
+        wanted=lambda index: not items[numbers[index]].withdrawn,
+        listen=tell,
+        parent=items[0].parent,
+    )
+    try:
+        found = computation.run()
+    except Interrupted:
+        if stopping():
+            raise
+        found = [None] * len(ready)
+    for index, outcome in zip(numbers, found, strict=True):
+        outcomes[index] = outcome
+    return outcomes
