@@ -1,6 +1,9 @@
 """Who thinks with which model, and what every call of one is charged to."""
 
+import hashlib
 from typing import Literal
+
+import msgspec
 
 from contracts.record import Record
 
@@ -43,3 +46,38 @@ class Charge(Record):
     """Id of the task, for calls of a harness."""
     episode: str = ""
     """Id of the episode's job, for calls of a harness."""
+
+
+class Finding(Record):
+    """What was found out about one thing that an endpoint may or may not do."""
+
+    name: str
+    state: Literal["honoured", "ignored", "refused", "unknown"]
+    seen: str = ""
+    """What that rests on."""
+
+
+DECODING = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+
+
+class Capabilities(Record):
+    """What an endpoint honours, found out by asking it."""
+
+    model: str
+    """As `--model` names it."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def unsupported(self) -> tuple[str, ...]:
+        """Decoding parameters that it does not honour: there is nothing to search in them."""
+        return tuple(
+            found.name
+            for found in self.findings
+            if found.name in DECODING and found.state in ("ignored", "refused")
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over what it honours: another one means that something has changed behind the name."""
+        states = sorted((found.name, found.state) for found in self.findings)
+        return hashlib.sha256(msgspec.json.encode((self.model, states))).hexdigest()

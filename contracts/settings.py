@@ -89,4 +89,6 @@ class CampaignSettings(Record):
     approve_seconds: float = 3600.0
     """Silence for this long denies."""
     limits: Limits = Limits()
+    fixed: tuple[str, ...] = ()
+    """Decoding parameters that are not searched, since the harness's model does not honour them."""
     models: Models = Models()

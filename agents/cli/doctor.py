@@ -26,10 +26,34 @@ class Finding(Record):
 
 
 @click.command()
+@click.option(
+    "--model",
+    default="",
+    metavar="MODEL",
+    help="Ask this endpoint what it honours instead, by some fifty short calls: openai:NAME@BASE_URL, or another.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="What the endpoint allows, with --model  [default: ratchet.toml, if it is here]",
+)
 @store_option
 @json_option
-def doctor(store: Path, as_json: bool) -> None:
-    """Look at everything that Ratchet needs. Exit codes: 0 all is well, 3 something is missing."""
+def doctor(model: str, config_file: Path | None, store: Path, as_json: bool) -> None:
+    """Look at everything that Ratchet needs, or at what a model's endpoint honours.
+
+    What an endpoint honours is recorded in the store, if there is one: campaigns on it do not search parameters that do
+    nothing.
+
+    Exit codes: 0 all is well, 2 wrong usage, 3 something is missing.
+    """  # fmt: skip
+    if model:
+        from agents.cli.probing import probe_model
+
+        probe_model(model, config_file, store, as_json=as_json)
+        return
     checks: tuple[Callable[[], Finding], ...] = (
         _python, _packages, _nats, _sandbox, _arrays, lambda: _disk(store), lambda: _ledger(store),
         lambda: _bus(store),

@@ -15,6 +15,7 @@ from agents.cli.request import CampaignUnderWay, request_campaign
 from agents.cli.supervisor import Supervisor, children
 from agents.errors import Unconfigured
 from agents.models.errors import ModelError
+from agents.models.probed import last_probe
 from agents.process import FAILED, UNAVAILABLE, USAGE, bus_url
 from agents.tasks.join import Joined, join
 from agents.tasks.suite import Suite
@@ -22,7 +23,7 @@ from bus.connection import connect
 from bus.errors import BusError
 from bus.streams import ensure_streams
 from contracts.events import CampaignPaused, decode
-from contracts.lineage import Lineage, fold
+from contracts.lineage import Campaign, Lineage, fold
 from contracts.record import Record
 from contracts.settings import CampaignSettings, SuiteManifest
 from eventstore.audit.text import count, line
@@ -39,6 +40,10 @@ class Thinking(Record):
     options: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     """Variables with keys, which only the gateway may know."""
+    recorded: bool = False
+    """Whether a record answers."""
+    fixed: tuple[str, ...] | None = None
+    """Decoding parameters that are not searched; None: as was found out about the model."""
 
 
 class Job:
@@ -116,13 +121,27 @@ class Job:
             self.progress.doing("reading the model from the ledger, or training it")
             joined = await self._joined(ledger) if self.collected else None
             campaign, resumed = await request_campaign(
-                ledger, self.suite, self.settings, lineage=self.lineage, abandon=self.abandon, joined=joined
-            )
+                ledger, self.suite, self.settings, lineage=self.lineage, abandon=self.abandon, joined=joined,
+                fixed=self.thinking.fixed,
+            )  # fmt: skip
             if resumed:
                 self.progress.say(f"resuming [bold]{campaign.id}[/] after round {campaign.rounds_done}")
+            await self._tell_probed(ledger, campaign)
             self._tell_collected(campaign.suite, joined, resumed=resumed)
             await bus.listen("results.episode.>", self._counted)
             await self._follow(ledger, campaign.id)
+
+    async def _tell_probed(self, ledger: LedgerClient, campaign: Campaign) -> None:
+        """What is not searched, since the harness's model does nothing with it; or that nobody has looked yet."""
+        spec, fixed = campaign.settings.models.harness, campaign.settings.fixed
+        if fixed:
+            self.progress.say(
+                f"[dim]not searched, as {escape(spec)} does not honour it: {', '.join(fixed)}[/]"
+            )
+        elif spec and not self.thinking.recorded and await last_probe(ledger, spec) is None:
+            self.progress.say(
+                f"[dim]nobody has looked yet what {escape(spec)} honours: `ratchet doctor --model` does[/]"
+            )
 
     async def _joined(self, ledger: LedgerClient) -> Joined:
         """The suite with the tasks that were collected from failed submissions."""

@@ -10,7 +10,7 @@ import msgspec
 from agents.config import Config, ConfigUnreadable, read_config
 from contracts.models import EMBEDDED, MODEL_ROLES, Models
 from contracts.record import Record
-from contracts.settings import Limits
+from contracts.settings import CampaignSettings, Limits
 
 if TYPE_CHECKING:
     from agents.models.sources import ModelSource
@@ -29,6 +29,8 @@ class Chosen(Record):
     models: Models
     recorded: Path | None = None
     """A store whose calls answer; None: the endpoints themselves."""
+    fixed: tuple[str, ...] | None = None
+    """Decoding parameters that the recorded campaign did not search."""
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,15 +142,16 @@ def _recorded(store: Path) -> Chosen:
     from agents.cli.request import lineage_state
     from eventstore.sqlite import SqliteStore
 
-    async def look() -> Models:
+    async def look() -> CampaignSettings:
         async with SqliteStore.read_only(store) as ledger:
             for stream, _ in await ledger.streams("lineage/"):
                 campaign = (await lineage_state(ledger, stream.partition("/")[2])).campaign
                 if campaign is not None and campaign.settings.models.named:
-                    return campaign.settings.models
+                    return campaign.settings
         raise ModelsUnknown(f"{store} holds no campaign with a model behind an endpoint, so no calls either")
 
-    return Chosen(models=anyio.run(look), recorded=store)
+    settings = anyio.run(look)
+    return Chosen(models=settings.models, recorded=store, fixed=settings.fixed)
 
 
 __all__ = ["Chosen", "Config", "ConfigUnreadable", "ModelsUnknown", "model_options", "read_models"]

@@ -7,6 +7,7 @@ import msgspec
 
 import contracts
 from agents.models.endpoint import fingerprint
+from agents.models.probed import last_probe
 from agents.models.shared import ensure_model
 from agents.tasks.join import Joined
 from agents.tasks.suite import Suite
@@ -85,11 +86,13 @@ async def request_campaign(
     actor: str = "operator",
     abandon: bool = False,
     joined: Joined | None = None,
+    fixed: tuple[str, ...] | None = None,
 ) -> tuple[Campaign, bool]:
     """Begin a campaign, or find the one that was begun with the same settings and has not ended.
 
     `joined` is the suite with the collected tasks, if a new campaign is to practise on them; one that is resumed
-    keeps those that it began with.
+    keeps those that it began with. `fixed` are decoding parameters that are not searched; None takes what was found out
+    about the harness's model.
 
     Returns:
         The campaign, and whether it is resumed.
@@ -114,7 +117,8 @@ async def request_campaign(
         current = state.campaign
         new = []
         if current is not None and current.status != "finished":
-            if current.settings == settings and _begun_with(current, suite, collected=joined is not None):
+            begun = msgspec.structs.replace(current.settings, fixed=settings.fixed)
+            if begun == settings and _begun_with(current, suite, collected=joined is not None):
                 if current.status == "paused":
                     await _resume(ledger, stream, state, actor)
                 return current, True
@@ -124,8 +128,13 @@ async def request_campaign(
         # Event ids follow from it, so no two campaigns of a ledger may share a name.
         name = f"{suite.name}-s{settings.seed}-c{state.campaigns + 1}"
         name = name if lineage == "main" else f"{lineage}:{name}"
+        unsearched = await _fixed(ledger, spec) if fixed is None else fixed
         requested = e.CampaignRequested(
-            campaign=name, settings=settings, suite=manifest, fingerprint=print_, model=spec or EMBEDDED
+            campaign=name,
+            settings=msgspec.structs.replace(settings, fixed=unsearched),
+            suite=manifest,
+            fingerprint=print_,
+            model=spec or EMBEDDED,
         )
         new.append(e.encode(requested, duty=f"{name}/request", index=0, actor=actor, correlation=name))
         try:
@@ -138,6 +147,12 @@ async def request_campaign(
         if found is None:
             raise RuntimeError("the ledger does not show the campaign that it stored")
         return found, False
+
+
+async def _fixed(ledger: LedgerClient, spec: str) -> tuple[str, ...]:
+    """Decoding parameters with which the harness's model does nothing, as far as anybody has looked."""
+    probed = await last_probe(ledger, spec) if spec else None
+    return probed.unsupported if probed else ()
 
 
 async def _resume(ledger: LedgerClient, stream: str, state: Lineage, actor: str) -> None:

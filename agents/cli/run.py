@@ -207,7 +207,12 @@ def run(
         ledger=ledger,
         abandon=abandon,
         collected=collected,
-        thinking=Thinking(options=gateway_options(config_file, thinking), secrets=key_variables(config)),
+        thinking=Thinking(
+            options=gateway_options(config_file, thinking),
+            secrets=key_variables(config),
+            recorded=thinking.recorded is not None,
+            fixed=thinking.fixed,
+        ),
         as_json=as_json,
     )
 

@@ -47,6 +47,18 @@ def signature(operator: str, change: Mapping[str, Any]) -> str:
     return f"{operator}:{sorted((k, repr(v)) for k, v in change.items() if not (named and k == 'name'))}"
 
 
+def moved(operator: str, change: Mapping[str, Any]) -> set[str]:
+    """Decoding parameters that a change moves, at once or by a rule."""
+    if operator == "several":
+        return set().union(*(moved(part["operator"], part["change"]) for part in change["parts"]))
+    if operator == "perturb":
+        return {str(change["parameter"])}
+    if operator == "compose":
+        values = change["action"][1]
+        return {str(values["parameter"])} if "parameter" in values else set()
+    return set()
+
+
 @dataclass(frozen=True)
 class Ground:
     """What operators draw from: the head's files, the seed's, and what was tried and learned before."""

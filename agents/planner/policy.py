@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.planner.bandit import HINTS, choose, expected, promising
-from agents.planner.draft import Draft, Ground, signature
+from agents.planner.draft import Draft, Ground, moved, signature
 from agents.planner.operators import drafts, repeated
 from agents.planner.text import expired
 from agents.planner.think import think
@@ -122,7 +122,8 @@ def chosen_drafts(
         if parts:  # what has had its time, then what has been worth least so far, is doubted first
             parts.sort(key=lambda draft: (not expired(draft, ground), expected(draft, state.arms)))
             return [(draft, 0.0) for draft in parts[:count]]
-    single = drafts(ground, rng)
+    fixed = {*settings.fixed}
+    single = [draft for draft in drafts(ground, rng) if fixed.isdisjoint(moved(draft.operator, draft.change))]
     fresh = [draft for draft in single if draft.signature not in tried] or single
     history = [summary for summary in state.history if summary.campaign == campaign.id]
     best = [
@@ -134,7 +135,11 @@ def chosen_drafts(
     wide: list[tuple[Draft, float]] = []
     if settings.stagnation and rounds_without_gain(state) >= settings.stagnation:
         likely = [draft for draft, _ in choose(fresh, state.arms, failures, 40, rng, lessons)]
-        steps = [d for d in wider(ground, likely, rng, 60) if d.signature not in tried]
+        steps = [
+            d
+            for d in wider(ground, likely, rng, 60)
+            if d.signature not in tried and fixed.isdisjoint(moved(d.operator, d.change))
+        ]
         wide = choose(steps, state.arms, failures, (count - len(again)) // 2, rng, lessons)
     first = again + wide
     return first + choose(fresh, state.arms, failures, count - len(first), rng, lessons)

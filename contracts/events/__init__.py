@@ -51,7 +51,7 @@ from contracts.events.change import (
     Prediction,
 )
 from contracts.events.ledger import CheckpointSigned
-from contracts.events.model import ModelTrained
+from contracts.events.model import ModelProbed, ModelTrained
 from contracts.events.release import HarnessReleased, ReleaseDue, ReleaseRefused, SealedQueried
 from contracts.events.round import (
     FailureCluster,
@@ -101,6 +101,7 @@ __all__ = [
     "HarnessSeeded",
     "HeadReset",
     "LessonRecorded",
+    "ModelProbed",
     "ModelTrained",
     "NullArmMeasured",
     "Plan",
@@ -155,6 +156,7 @@ EVENTS: dict[str, type[Event]] = {
         HarnessSeeded,
         HeadReset,
         LessonRecorded,
+        ModelProbed,
         ModelTrained,
         NullArmMeasured,
         PlansDropped,

@@ -1,6 +1,7 @@
-"""The event of a store's frozen model: stream `model/embedded`."""
+"""Events about models: the store's own in the stream `model/embedded`, endpoints in `model/<hash of the name>`."""
 
 from contracts.events.base import Event
+from contracts.models import Finding
 
 
 class ModelTrained(Event):
@@ -13,3 +14,15 @@ class ModelTrained(Event):
     """Version of Python whose standard library was read."""
     modules: int
     """How many modules were read."""
+
+
+class ModelProbed(Event):
+    """An endpoint was asked what it honours."""
+
+    model: str
+    """As `--model` names it."""
+    fingerprint: str
+    """SHA-256 over what it honours."""
+    findings: tuple[Finding, ...]
+    unsupported: tuple[str, ...] = ()
+    """Decoding parameters that it does not honour."""

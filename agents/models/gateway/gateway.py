@@ -23,6 +23,7 @@ from agents.models.errors import (
 from agents.models.gateway.account import Account
 from agents.models.gateway.budget import most_input_tokens
 from agents.models.gateway.ways import Way, Ways
+from agents.models.probed import last_probe
 from agents.models.record import CallRecord
 from agents.work import Desk
 from bus import semconv, traces
@@ -189,6 +190,9 @@ class Gateway:
                 limits, models = campaign.settings.limits, campaign.settings.models
                 account = Account(self._desk.ledger, name, limits, models, instance=self._desk.instance)
                 await account.open()
+                for spec in models.named:
+                    if probed := await last_probe(self._desk.ledger, spec):
+                        self._ways.leave_out(spec, probed.unsupported)
                 self._tasks.start_soon(account.run)
                 self._accounts[name] = account
         if asked.model not in self._accounts[name].models.named:

@@ -2,9 +2,11 @@
 
 import os
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from agents.config import Config
+from agents.config import Config, EndpointConfig
 from agents.models.endpoint import EndpointModel, parse
 from agents.models.gateway.throttle import Throttle
 from agents.models.prices import Price, PriceBook
@@ -30,6 +32,7 @@ class Ways:
         self._prices = PriceBook.load(config.prices)
         self._throttles: dict[str, Throttle] = {}
         self._ways: dict[str, Way] = {}
+        self._left_out: dict[str, frozenset[str]] = {}
 
     def to(self, spec: str) -> Way:
         """The way to a model. Raises RequestRefusedError when the name is none."""
@@ -37,22 +40,38 @@ class Ways:
             self._ways[spec] = self._way(spec)
         return self._ways[spec]
 
-    def _way(self, spec: str) -> Way:
+    def leave_out(self, spec: str, parameters: Iterable[str]) -> None:
+        """Never send these parameters to a model, which does not honour them."""
+        self._left_out[spec] = frozenset(parameters)
+
+    def client(self, spec: str, *, extra: Mapping[str, Any] | None = None) -> EndpointModel:
+        """A client of a model's endpoint. Raises RequestRefusedError when the name is none."""
         endpoint = parse(spec)
         allowed = self._config.endpoint(endpoint.url)
-        if endpoint.url not in self._throttles:
-            self._throttles[endpoint.url] = Throttle(
+        return EndpointModel(
+            endpoint,
+            unsupported=self._left_out.get(spec, frozenset()),
+            key=os.environ.get(allowed.key_env) if allowed.key_env else None,
+            extra={**allowed.extra, **(extra or {})},
+            timeout=allowed.timeout,
+            on_wait=self._throttle(endpoint.url, allowed).hold,
+        )
+
+    def _throttle(self, url: str, allowed: EndpointConfig) -> Throttle:
+        if url not in self._throttles:
+            self._throttles[url] = Throttle(
                 requests_per_minute=allowed.requests_per_minute,
                 tokens_per_minute=allowed.tokens_per_minute,
                 concurrency=allowed.concurrency,
             )
-        throttle = self._throttles[endpoint.url]
-        model = EndpointModel(
-            endpoint,
-            key=os.environ.get(allowed.key_env) if allowed.key_env else None,
-            extra=allowed.extra,
-            timeout=allowed.timeout,
-            on_wait=throttle.hold,
+        return self._throttles[url]
+
+    def _way(self, spec: str) -> Way:
+        endpoint = parse(spec)
+        allowed = self._config.endpoint(endpoint.url)
+        return Way(
+            model=self.client(spec),
+            throttle=self._throttle(endpoint.url, allowed),
+            price=self._prices.price(endpoint.name, time.time()),
+            max_tokens=allowed.max_tokens,
         )
-        price = self._prices.price(endpoint.name, time.time())
-        return Way(model=model, throttle=throttle, price=price, max_tokens=allowed.max_tokens)
