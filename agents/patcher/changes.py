@@ -18,6 +18,9 @@ BOUNDS = {
 """Decoding parameters, and the least and the largest value of each."""
 
 
+_ON = r"(?m)^on = \[[^\]]*\]$"
+
+
 class CannotApply(ValueError):
     """Raised when a change does not fit the harness that it is to be made to."""
 
@@ -71,10 +74,17 @@ def _perturb(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, 
     if name not in BOUNDS:
         raise CannotApply(f"{name!r} is no decoding parameter; there are {', '.join(BOUNDS)}")
     text = tree["harness.toml"].decode()
-    pattern = rf"(?m)^({name}[ \t]*=[ \t]*)[^\s#]+"
-    if len(re.findall(pattern, text)) != 1:
+    if len(re.findall(_parameter(name), text)) != 1:
         raise CannotApply(f"harness.toml does not set {name} exactly once")
-    return {**tree, "harness.toml": re.sub(pattern, lambda found: f"{found[1]}{value!r}", text).encode()}
+    return {
+        **tree,
+        "harness.toml": re.sub(_parameter(name), lambda found: f"{found[1]}{value!r}", text).encode(),
+    }
+
+
+def _parameter(name: str) -> str:
+    """Pattern of the line that sets a decoding parameter."""
+    return rf"(?m)^({name}[ \t]*=[ \t]*)[^\s#]+"
 
 
 def _compose(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -137,11 +147,10 @@ def _rules_on(tree: Mapping[str, bytes]) -> list[str]:
 
 def _with_rules(tree: Mapping[str, bytes], names: list[str]) -> dict[str, bytes]:
     text = tree["harness.toml"].decode()
-    pattern = r"(?m)^on = \[[^\]]*\]$"
-    if len(re.findall(pattern, text)) != 1:
+    if len(re.findall(_ON, text)) != 1:
         raise CannotApply("harness.toml does not list the rules that are on exactly once")
     listed = ", ".join(f'"{name}"' for name in names)
-    return {**tree, "harness.toml": re.sub(pattern, lambda _: f"on = [{listed}]", text).encode()}
+    return {**tree, "harness.toml": re.sub(_ON, lambda _: f"on = [{listed}]", text).encode()}
 
 
 def _write(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -193,9 +202,27 @@ def _mutate(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, b
 def _diff(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:
     """Apply a unified diff over any files of the harness."""
     try:
-        return apply_diff(str(change["diff"]), tree)
+        changed = apply_diff(str(change["diff"]), tree)
     except BadDiff as error:
         raise CannotApply(str(error)) from error
+    if changed.get("harness.toml", tree["harness.toml"]) != tree["harness.toml"]:
+        _check_form(changed)
+    return changed
+
+
+def _check_form(tree: Mapping[str, bytes]) -> None:
+    """Refuse a harness.toml that later changes could not be made to, or that turns on what is not there."""
+    text = tree["harness.toml"].decode(errors="replace")
+    for name in BOUNDS:
+        if len(re.findall(_parameter(name), text)) != 1:
+            raise CannotApply(f"harness.toml: want one line `{name} = …`")
+    if len(re.findall(_ON, text)) != 1:
+        raise CannotApply(
+            "harness.toml: want one list `on = […]` at the beginning of a line, and nothing behind it"
+        )
+    for name in _rules_on(tree):
+        if f"rules/{name}.py" not in tree:
+            raise CannotApply(f"harness.toml turns on the rule {name!r}, and there is no rules/{name}.py")
 
 
 def _several(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import anyio
+import msgspec
 
 from agents.models.errors import BudgetSpentError, RequestRefusedError
 from agents.patcher.changes import CannotApply, CannotCompile, apply_change, check_compiles
@@ -19,6 +20,8 @@ from contracts.lineage import Candidate
 from eventstore.trees import diff_file
 
 Tree = Mapping[str, bytes]
+MOST_PATCH = 400_000
+"""Bytes of a patch as it is stored: an event has to hold it."""
 
 
 class Fault(NamedTuple):
@@ -78,6 +81,8 @@ class Patcher:
         digest = blob_hash(tree_bytes({path: blob_hash(data) for path, data in tree.items()}))
         if digest == work.round.tree:
             return Fault("duplicate", "the change comes to nothing new")
+        if len(msgspec.json.encode(_diff(parent, tree))) > MOST_PATCH:
+            return Fault("apply", f"the patch is longer than {MOST_PATCH} bytes")
         with traces.span("check_starts"):
             fault = await anyio.to_thread.run_sync(self.check_starts, tree)
         return tree if fault is None else Fault("start", fault)

@@ -83,7 +83,11 @@ class Planner:
 
     async def _diffs(self, work: Work) -> dict[str, str]:
         """What models wrote before, as the diffs that it came to."""
-        free = {branch.tree: branch.parent for branch in work.state.archive if branch.plan.operator in FREE}
+        free = {
+            branch.tree: branch.parent
+            for branch in work.state.archive
+            if branch.plan.operator in FREE and (branch.effect > 0 or branch.parent == work.round.tree)
+        }
         return {tree: await diff_trees(work.desk.ledger, parent, tree) for tree, parent in free.items()}
 
 

@@ -13,6 +13,8 @@ SURFACES: tuple[str, ...] = get_args(Surface)
 MOST_EFFECT = 0.1
 """The largest effect that a plan is believed, either way: no single change has ever shown more for sure."""
 MOST_FLIPS = 12
+MOST_CHARACTERS = 60_000
+"""How long a change may be as it is described."""
 EPISODE = 12
 """Characters of a transcript's hash by which an episode is called."""
 
@@ -82,6 +84,8 @@ def faults(thought: Thought, known: Known) -> Iterator[str]:
         yield f"a cost of {thought.cost:g} is no multiple of today's"
     if not thought.change:
         yield "it says neither in words nor as a diff what to change"
+    elif sum(map(len, thought.change.values())) > MOST_CHARACTERS:
+        yield f"it is longer than {MOST_CHARACTERS} characters"
     elif signature("think", thought.change) in known.tried:
         yield "exactly this was measured against this harness before"
 

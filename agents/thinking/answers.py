@@ -32,6 +32,12 @@ def read_json(text: str, form: type[T]) -> T:
     if found is None:
         raise Unfit(f"there is no JSON object in it{_trouble(text)}")
     try:
+        msgspec.json.encode(
+            found[1]
+        )  # what cannot be stored is no answer: half a character, say
+    except (ValueError, RecursionError) as error:
+        raise Unfit(f"the JSON holds what cannot be written down: {error}") from error
+    try:
         # `"0.02"` stands for 0.02 as plainly as it does without the quotes.
         return msgspec.convert(found[1], form, strict=False)
     except msgspec.ValidationError as error:

@@ -21,6 +21,8 @@ ANSWER_TOKENS = 12_000
 """How long an answer may be: thoughts count, where a model writes them."""
 TRIES = 2
 """The answer, and its repair."""
+NOTHING = "(nothing)"
+"""Stands for an empty answer when it is said back: not every endpoint takes an empty message."""
 ECHO = 500
 """Characters of a reason that the model is told."""
 
@@ -81,7 +83,7 @@ class Conversation:
         reply = await anyio.to_thread.run_sync(self._model.complete, request, abandon_on_cancel=True)
         self.usage += reply.usage
         self.said = reply.message.content
-        self._messages = (*self._messages, Message(role="assistant", content=self.said))
+        self._messages = (*self._messages, Message(role="assistant", content=self.said or NOTHING))
         return _readable(reply, self._max_tokens)
 
     def object(self, reason: str) -> None:

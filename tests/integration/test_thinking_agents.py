@@ -302,6 +302,8 @@ def test_the_model_is_told_what_it_needs_and_nothing_that_is_sealed(house: House
         ({"words": ""}, "neither in words nor as a diff"),
         ({"effect": 7}, "no difference of mean scores"),
         ({"risks": ""}, "root cause and risks"),
+        ({"words": "x" * 60_001}, "longer than 60000 characters"),
+        ({"effect": "nan"}, "no difference of mean scores"),
     ],
 )
 def test_a_plan_that_is_none_is_said_back_and_then_dropped(
@@ -400,6 +402,15 @@ BROKEN = [
     (RULE.replace("import show_lines", "import show_nothing"), "start: "),
     (RULE.replace("b/rules/lines.py", "b/../lines.py"), "apply: '../lines.py' is not a plain relative path"),
     (HOT, "compile: harness.toml: decoding.temperature is 9.0"),
+    (RULE.replace('+on = ["lines"]', '+on = ["line"]'), "apply: harness.toml turns on the rule 'line'"),
+    (
+        RULE.replace('+on = ["lines"]', '+on = ["lines"]  # so'),
+        "apply: harness.toml: want one list `on = […]`",
+    ),
+    (
+        "".join(f"diff --git a/agent.py b/a{n}\ncopy from agent.py\ncopy to a{n}\n" for n in range(500)),
+        "apply: the patch is longer than 400000 bytes",
+    ),
     ("I cannot.", "apply: there is no unified diff"),
 ]
 

@@ -83,6 +83,7 @@ def test_a_line_break_within_a_string_is_one() -> None:
         ('{"effect": 1}', "missing required field `name`"),
         ('{"name": "x", "effect": "much"}', r"Expected `float`.*`\$\.effect`"),
         ('{"name": "x", "effect": NaN}', "NaN is no number"),
+        ('{"name": "\\ud800"}', "cannot be written down"),
         ("{" * 5000, "there is no JSON"),
         ('{"a":' * 5000, "there is no JSON"),
     ],
