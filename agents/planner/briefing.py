@@ -52,7 +52,7 @@ class Brief(Record):
 def briefing(brief: Brief, tokens: int = TOKENS) -> str:
     """The brief as a context within so many tokens."""
     scores = zip(brief.tasks, brief.means, strict=False)
-    weak = [f"- {task}: {mean:.2f}" for task, mean in scores if mean < 1]
+    weak = [f"{task}: {mean:.2f}" for task, mean in scores if mean < 1]
     sections = [
         Section(title="The harness as it is", text=show_files(brief.harness), priority=9, stable=True),
         Section(title="Practice tasks", text=" ".join(brief.tasks), priority=5, stable=True, keep="whole"),
@@ -62,7 +62,7 @@ def briefing(brief: Brief, tokens: int = TOKENS) -> str:
         Section(title="The campaign's memory", text="\n\n".join(brief.lessons), priority=3, keep="end"),
         Section(
             title="Tasks that it does not solve each time, with its mean score",
-            text="\n".join(weak),
+            text=", ".join(weak),
             priority=7,
         ),
         Section(title="How its episodes failed", text=_clusters(brief.failed), priority=8),

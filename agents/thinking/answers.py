@@ -32,9 +32,7 @@ def read_json(text: str, form: type[T]) -> T:
     if found is None:
         raise Unfit(f"there is no JSON object in it{_trouble(text)}")
     try:
-        msgspec.json.encode(
-            found[1]
-        )  # what cannot be stored is no answer: half a character, say
+        msgspec.json.encode(found[1])  # what cannot be stored is no answer: half a character, say
     except (ValueError, RecursionError) as error:
         raise Unfit(f"the JSON holds what cannot be written down: {error}") from error
     try:

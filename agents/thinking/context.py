@@ -43,7 +43,7 @@ def build(sections: Sequence[Section], budget: int) -> str:
             shown[at] = text
             left -= estimate_tokens(_headed(section, text))
     order = sorted(shown, key=lambda at: (not sections[at].stable, at))
-    parts = [_headed(sections[at], shown[at]) for at in order]
+    parts = [_headed(sections[at], shown[at]).rstrip("\n") for at in order]
     said = _left_out(sections, shown)
     return "\n\n".join([*parts, said] if said else parts)
 
