@@ -59,7 +59,9 @@ async def think(
         dropped = [e.DroppedPlan(title="", reason=f"the answer is no plan: {answer.reason}"[:1000])]
     for each in dropped:
         work.desk.log.info("a plan was dropped", title=each.title, reason=each.reason)
-    return [make_plan(thought, known) for thought in plans], dropped
+    used = answer.usage.input_tokens + answer.usage.output_tokens
+    work.desk.log.info("the model planned", plans=len(plans), dropped=len(dropped), tokens=used)
+    return [make_plan(thought, known, state.arms) for thought in plans], dropped
 
 
 async def _failed(work: LineageWork) -> tuple[Failed, ...]:

@@ -1,19 +1,22 @@
 """A model's answer to the question what to change, and what makes a plan of it."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, get_args
 
+from agents.planner.bandit import posterior
 from agents.planner.draft import signature
 from agents.thinking.answers import Unfit, read_json
 from contracts import events as e
 from contracts.events.change import Surface
+from contracts.lineage import Arm
 from contracts.record import Record
 
 SURFACES: tuple[str, ...] = get_args(Surface)
-MOST_EFFECT = 0.1
-"""The largest effect that a plan is believed, either way: no single change has ever shown more for sure."""
+BELIEVED = 2.0
+"""By how many standard deviations an expected effect may differ from what such plans have yielded so far."""
 MOST_FLIPS = 12
-MOST_CHARACTERS = 60_000
+MOST_CHARACTERS = 20_000
 """How long a change may be as it is described."""
 EPISODE = 12
 """Characters of a transcript's hash by which an episode is called."""
@@ -127,16 +130,22 @@ def salvage(text: str) -> tuple[Thought, ...]:
         return ()
 
 
-def make_plan(thought: Thought, known: Known) -> e.Plan:
-    """The plan that a thought is."""
+def make_plan(thought: Thought, known: Known, arms: Mapping[str, Arm] = MappingProxyType({})) -> e.Plan:
+    """The plan that a thought is.
+
+    Places in the race go by what plans expect. So a plan is believed only as far as what the model's plans for the
+    same surface have yielded allows: whoever promises much and keeps little is soon taken for that.
+    """
+    arm = f"model:{thought.surface}"
+    mean, spread = posterior(arms.get(arm))
     seen = [
         f"episode {sign.episode} ({known.episodes[sign.episode]}): {sign.shows}" for sign in thought.evidence
     ]
-    effect = max(-MOST_EFFECT, min(MOST_EFFECT, thought.effect))
+    effect = max(mean - BELIEVED * spread, min(mean + BELIEVED * spread, thought.effect))
     return e.Plan(
         surface=thought.surface,  # type: ignore[arg-type]  # checked to be one of the contract's
         operator="think",
-        arm=f"model:{thought.surface}",
+        arm=arm,
         change=thought.change,
         title=" ".join(thought.title.split())[:160],
         evidence="; ".join(seen)[:4000],

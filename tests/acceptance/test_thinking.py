@@ -11,38 +11,35 @@ from typing import Any
 import msgspec
 import pytest
 
+from agents.cli.request import seed_files
 from agents.models.costs import read_calls
 from agents.models.serve import ModelServer
 from agents.testing import History, faults, write_suite
 from contracts import events as e
 from contracts.chat import ChatReply, ChatRequest, Message, Usage
 from eventstore.audit.archive import opened
+from eventstore.trees import diff_file
 
 RATCHET = str(Path(sys.executable).with_name("ratchet"))
 KEY = "canary-key-77f1a2"
-RULE = """\
---- /dev/null
-+++ b/rules/lines.py
-@@ -0,0 +1,9 @@
-+from primitives import show_lines
-+
-+on = "step"
-+
-+
-+def when(run):
-+    return True
-+
-+
-+def act(run):
-+    show_lines(run)
---- a/harness.toml
-+++ b/harness.toml
-@@ -9,3 +9,3 @@
- # Rules run in this order; each name is a file in rules/.
- [rules]
--on = []
-+on = ["lines"]
+SEED = seed_files()
+LINES = b"""\
+from primitives import show_lines
+
+on = "step"
+
+
+def when(run):
+    return True
+
+
+def act(run):
+    show_lines(run)
 """
+TOML = SEED["harness.toml"]
+RULE = diff_file("rules/lines.py", None, LINES) + diff_file(
+    "harness.toml", TOML, TOML.replace(b"on = []", b'on = ["lines"]')
+)
 NOTE = "--- /dev/null\n+++ b/memory/note.md\n@@ -0,0 +1 @@\n+Look at the boundary.\n"
 CHEAT = "--- /dev/null\n+++ b/tools/cheat.py\n@@ -0,0 +1,2 @@\n+def knows(task):\n+    return task.id\n"
 

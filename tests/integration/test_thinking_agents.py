@@ -27,12 +27,12 @@ from contracts.chat import Model
 from contracts.duties import Duty, duties
 from contracts.envelope import GENESIS, seal
 from contracts.gate import Verdict
-from contracts.lineage import Branch, Campaign, Candidate, Lineage, Round, RoundSummary, Version, evolve
+from contracts.lineage import Arm, Branch, Campaign, Candidate, Lineage, Round, RoundSummary, Version, evolve
 from contracts.models import ModelRole, Models
 from contracts.settings import CampaignSettings, SuiteManifest, TaskRef
 from contracts.tasks import GradedTask, Task
 from eventstore.testing import MemoryStore
-from eventstore.trees import put_tree
+from eventstore.trees import diff_file, put_tree
 
 SEED = seed_files()
 SECRETS = ("sealed-alpha", "sealedpack", "HIDDENMARK", "test_hidden_mark", "seedmark")
@@ -78,29 +78,29 @@ WORDS = {
     "flips": ["bag-1"],
     "words": "Add rules/lines.py that shows the failing lines on step, and turn it on.",
 }
-RULE = """\
---- /dev/null
-+++ b/rules/lines.py
-@@ -0,0 +1,9 @@
-+from primitives import show_lines
-+
-+on = "step"
-+
-+
-+def when(run):
-+    return True
-+
-+
-+def act(run):
-+    show_lines(run)
---- a/harness.toml
-+++ b/harness.toml
-@@ -9,3 +9,3 @@
- # Rules run in this order; each name is a file in rules/.
- [rules]
--on = []
-+on = ["lines"]
+LINES = b"""\
+from primitives import show_lines
+
+on = "step"
+
+
+def when(run):
+    return True
+
+
+def act(run):
+    show_lines(run)
 """
+
+
+def diff_to(**files: bytes) -> str:
+    """The seed's diff to one with other files."""
+    paths = {"toml": "harness.toml", "rule": "rules/lines.py", "agent": "agent.py"}
+    return "".join(diff_file(paths[name], SEED.get(paths[name]), data) for name, data in files.items())
+
+
+TOML = SEED["harness.toml"]
+RULE = diff_to(rule=LINES, toml=TOML.replace(b"on = []", b'on = ["lines"]'))
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +302,7 @@ def test_the_model_is_told_what_it_needs_and_nothing_that_is_sealed(house: House
         ({"words": ""}, "neither in words nor as a diff"),
         ({"effect": 7}, "no difference of mean scores"),
         ({"risks": ""}, "root cause and risks"),
-        ({"words": "x" * 60_001}, "longer than 60000 characters"),
+        ({"words": "x" * 20_001}, "longer than 20000 characters"),
         ({"effect": "nan"}, "no difference of mean scores"),
     ],
 )
@@ -346,6 +346,16 @@ def test_no_more_plans_than_asked_for_and_none_twice(house: House) -> None:
     assert ["4 were asked for" in each.reason for each in dropped.plans] == [True, True]
     dropped, *planned = house.plan(say(answer(house, {}, {"title": "Again"})))
     assert "it is there twice" in dropped.plans[0].reason
+
+
+def test_whoever_promises_much_and_keeps_little_is_believed_less(house: House) -> None:
+    expected = []
+    for arm in (Arm(), Arm(raced=20, effect=-0.1), Arm(raced=20, effect=0.6)):
+        house.state = msgspec.structs.replace(house.state, arms={"model:rule": arm})
+        expected.append(house.plan(say(answer(house, effect=0.5)))[0].plan.prediction.effect)
+    assert expected[0] == 0.08
+    assert expected[1] < 0.02
+    assert 0.04 < expected[2] < 0.06
 
 
 def test_in_a_round_of_ablations_no_model_is_asked(house: House) -> None:
@@ -392,12 +402,9 @@ def test_a_plans_own_diff_needs_no_second_model(house: House) -> None:
     assert not house.server.asked
 
 
-HOT = (
-    "--- a/harness.toml\n+++ b/harness.toml\n@@ -3,3 +3,3 @@\n [decoding]\n-temperature = 1.0\n"
-    "+temperature = 9.0\n top_p = 1.0\n"
-)
+HOT = diff_to(toml=TOML.replace(b"temperature = 1.0", b"temperature = 9.0"))
 BROKEN = [
-    (RULE.replace("# Rules run", "# Rules ran"), "apply: harness.toml, hunk 1"),
+    (RULE.replace(" [rules]", " [rulez]"), "apply: harness.toml, hunk 1"),
     (RULE.replace("return True", "return ("), "compile: rules/lines.py"),
     (RULE.replace("import show_lines", "import show_nothing"), "start: "),
     (RULE.replace("b/rules/lines.py", "b/../lines.py"), "apply: '../lines.py' is not a plain relative path"),
@@ -432,10 +439,10 @@ def test_a_faulty_patch_is_repaired_once_with_the_fault_said_back(
 
 
 def test_a_plans_own_faulty_diff_is_written_again_once(house: House) -> None:
-    wrong = RULE.replace("# Rules run", "# Rules ran")
+    wrong = RULE.replace(" [rules]", " [rulez]")
     event = house.patch({"words": "Add a rule.", "diff": wrong}, say(RULE))
     assert isinstance(event, e.ChangeProposed), event
-    assert "hunk 1 (@@ -9,3 +9,3 @@): line 9 is" in told(house)
+    assert "is '[rules]', and the diff expects '[rulez]'" in told(house)
     event = house.patch({"diff": wrong}, say("no"), say(RULE))
     assert isinstance(event, e.ChangeRejected)
     house.roles = ()
@@ -545,17 +552,7 @@ def test_the_lesson_gains_remarks_and_keeps_its_figures(house: House) -> None:
 # From plan to verdict
 
 
-HOSTILE = """\
---- a/agent.py
-+++ b/agent.py
-@@ -10,4 +10,6 @@
-     run = Transcript(task, model, workspace)
-     rules = Rules(run.settings)
-+    if task.id == "bag-1":
-+        workspace.write("bag.py", "def first(xs):\\n    return xs[0]\\n")
-     try:
-         run.open()
-"""
+HOSTILE = diff_to(agent=SEED["agent.py"] + b"\n\ndef known(task):\n    return task.id == 'bag-1'\n")
 
 
 def test_a_hostile_plan_never_races(house: House) -> None:
