@@ -16,6 +16,8 @@ SURFACES: tuple[str, ...] = get_args(Surface)
 BELIEVED = 2.0
 """By how many standard deviations an expected effect may differ from what such plans have yielded so far."""
 MOST_FLIPS = 12
+MOST_DROPPED = 12
+"""Plans that are none, of one answer, of which the reason is kept."""
 MOST_CHARACTERS = 20_000
 """How long a change may be as it is described."""
 EPISODE = 12
@@ -66,6 +68,11 @@ class Known(Record):
     tried: frozenset[str] = frozenset()
     """Signatures of what was measured against this very harness."""
 
+    def episode(self, said: str) -> str:
+        """The episode that is meant, however its name is dressed up; empty if none is."""
+        name = said.strip().removeprefix("episode").strip(" `'\"")
+        return next((known for known in self.episodes if name.startswith(known)), "")
+
 
 def faults(thought: Thought, known: Known) -> Iterator[str]:
     """Why a thought is no plan; nothing if it is one."""
@@ -75,7 +82,7 @@ def faults(thought: Thought, known: Known) -> Iterator[str]:
         yield f"{thought.surface!r} is no surface; there are {', '.join(SURFACES)}"
     if unknown := sorted({*thought.flips} - known.tasks):
         yield f"there is no practice task {_some(unknown)}"
-    if unknown := sorted({sign.episode for sign in thought.evidence} - known.episodes.keys()):
+    if unknown := sorted({sign.episode for sign in thought.evidence if not known.episode(sign.episode)}):
         yield f"no episode {_some(unknown)} was shown; there are {_some(sorted(known.episodes))}"
     if not thought.evidence and known.episodes:
         yield "it names no episode as evidence"
@@ -109,6 +116,11 @@ def sort_out(
             dropped.append(e.DroppedPlan(title=thought.title[:200], reason="; ".join(reasons)[:1000]))
         else:
             plans.append(thought)
+    if (more := len(dropped) - MOST_DROPPED) > 0:
+        dropped = [
+            *dropped[:MOST_DROPPED],
+            e.DroppedPlan(title="", reason=f"{more} more are no plans either"),
+        ]
     return plans, dropped
 
 
@@ -138,9 +150,8 @@ def make_plan(thought: Thought, known: Known, arms: Mapping[str, Arm] = MappingP
     """
     arm = f"model:{thought.surface}"
     mean, spread = posterior(arms.get(arm))
-    seen = [
-        f"episode {sign.episode} ({known.episodes[sign.episode]}): {sign.shows}" for sign in thought.evidence
-    ]
+    named = [(known.episode(sign.episode), sign.shows) for sign in thought.evidence]
+    seen = [f"episode {name} ({known.episodes[name]}): {shows}" for name, shows in named]
     effect = max(mean - BELIEVED * spread, min(mean + BELIEVED * spread, thought.effect))
     return e.Plan(
         surface=thought.surface,  # type: ignore[arg-type]  # checked to be one of the contract's

@@ -269,6 +269,14 @@ def test_a_models_plans_come_first_and_the_others_are_drawn(house: House) -> Non
     assert house.server.asked[0] == house.server.asked[1]
 
 
+def test_an_episode_may_be_named_in_full_or_in_quotes(house: House) -> None:
+    evidence = [
+        {"episode": name, "shows": "x"} for name in (f"episode `{house.example[:12]}`", house.example)
+    ]
+    plan = house.plan(say(answer(house, evidence=evidence)))[0].plan
+    assert plan.evidence == "; ".join([f"episode {house.example[:12]} (bag-1): x"] * 2)
+
+
 def test_the_model_is_told_what_it_needs_and_nothing_that_is_sealed(house: House) -> None:
     tried = Branch(round=1, parent=house.round.tree, tree="", plan=plan_of({"diff": "x"}), effect=-0.01)
     tried = msgspec.structs.replace(
@@ -344,6 +352,9 @@ def test_no_more_plans_than_asked_for_and_none_twice(house: House) -> None:
     assert [each.plan.title for each in planned[:5] if each.plan.free] == [f"Plan {i}" for i in range(4)]
     assert len(planned) == 8
     assert ["4 were asked for" in each.reason for each in dropped.plans] == [True, True]
+    dropped, *planned = house.plan(say(answer(house, *[{"title": "x", "words": ""}] * 40)))
+    assert len(dropped.plans) == 13
+    assert dropped.plans[-1].reason == "28 more are no plans either"
     dropped, *planned = house.plan(say(answer(house, {}, {"title": "Again"})))
     assert "it is there twice" in dropped.plans[0].reason
 
