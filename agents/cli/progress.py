@@ -105,6 +105,7 @@ _NEXT = {
     "FailuresAnalyzed": "the planner plans",
     "ChangePlanned": "the patcher patches",
     "ChangeProposed": "the candidates race",
+    "ChangeReviewed": "the candidates race",
     "CandidatesRaced": "the best is confirmed on fresh seeds",
     "ChangeConfirmed": "waiting for a verdict",
     "ChangeKept": "the critic writes the lesson",

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from contracts.lineage import Candidate, Lineage, Round
 from contracts.record import Record
 
+WHY = 300
+"""Characters of a rejection's reason that a page holds."""
+
 
 class Scored(Record):
     """A prediction held against what happened."""
@@ -71,7 +74,8 @@ def _why(candidate: Candidate) -> str:
     if review is not None and not review.approved:
         what = "let it through on trial" if review.sampled else "rejected it"
         return f"; the review {what}: {' '.join(review.reason.split())}"
-    return f"; {' '.join(candidate.rejection.split())}" if candidate.rejection else ""
+    rejection = " ".join(candidate.rejection.split())
+    return f"; {rejection[:WHY]}{'…' * (len(rejection) > WHY)}" if rejection else ""
 
 
 def _headline(round_: Round, best: Candidate | None) -> str:

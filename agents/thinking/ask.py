@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 import anyio
 
+from agents.models.errors import RequestRefusedError
 from agents.thinking.answers import Unfit, read_json, without_thoughts
 from agents.thinking.prompts import render
 from contracts.chat import ChatReply, ChatRequest, Message, Model, Usage
@@ -79,12 +80,21 @@ class Conversation:
             NoAnswer: there is nothing to read in the reply.
             ModelError: there is no reply.
         """
-        request = ChatRequest(messages=self._messages, max_tokens=self._max_tokens)
-        reply = await anyio.to_thread.run_sync(self._model.complete, request, abandon_on_cancel=True)
+        try:
+            reply = await self._ask()
+        except RequestRefusedError:
+            if not self._max_tokens:
+                raise
+            self._max_tokens = 0  # it may be that so long an answer is not offered: then as long as it is
+            reply = await self._ask()
         self.usage += reply.usage
         self.said = reply.message.content
         self._messages = (*self._messages, Message(role="assistant", content=self.said or NOTHING))
-        return _readable(reply, self._max_tokens)
+        return _readable(reply)
+
+    async def _ask(self) -> ChatReply:
+        request = ChatRequest(messages=self._messages, max_tokens=self._max_tokens)
+        return await anyio.to_thread.run_sync(self._model.complete, request, abandon_on_cancel=True)
 
     def object(self, reason: str) -> None:
         """Say why an answer cannot be used, and ask for another one."""
@@ -93,12 +103,12 @@ class Conversation:
         self._messages = (*self._messages, Message(role="user", content=again))
 
 
-def _readable(reply: ChatReply, most: int) -> str:
+def _readable(reply: ChatReply) -> str:
     if reply.finish_reason == "refusal":
         raise NoAnswer(f"the model declined: {reply.message.content[:200] or 'no reason given'}")
     text = without_thoughts(reply.message.content)
     if reply.finish_reason == "length":
-        raise NoAnswer(f"it was cut off after {most} tokens; answer more briefly")
+        raise NoAnswer(f"it was cut off after {reply.usage.output_tokens} tokens; answer more briefly")
     if not text.strip():
         raise NoAnswer("it is empty")
     return text

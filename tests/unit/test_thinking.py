@@ -164,6 +164,15 @@ def test_a_cut_off_answer_is_asked_for_again_and_a_declined_one_is_not(
     assert len(server.asked) == 1
 
 
+def test_where_so_long_an_answer_is_refused_it_is_as_long_as_the_endpoint_has_it(
+    server: ScriptedServer, asked: Callable[..., Any]
+) -> None:
+    use = Usage(input_tokens=5, output_tokens=1)
+    found = asked([scripted.status(400, "max_tokens is too large"), say("{}", use), say(GOOD, use)])
+    assert found == Answer(value=WANTED, usage=use + use, repaired=True)
+    assert ["max_tokens" in body for body in server.asked] == [True, False, False]
+
+
 @pytest.mark.parametrize(("code", "error"), [(400, RequestRefusedError), (503, ModelUnavailableError)])
 def test_faults_of_the_way_are_no_answers(
     asked: Callable[..., Any], code: int, error: type[Exception]
