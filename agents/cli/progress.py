@@ -17,6 +17,7 @@ from contracts import events as e
 from contracts.duties import round_episodes
 from contracts.envelope import Envelope
 from contracts.lineage import Lineage
+from eventstore.audit.text import line
 
 _MARK = {
     "kept": "[green]✓ kept[/]",
@@ -136,11 +137,11 @@ def describe(event: e.Event, state: Lineage) -> Sequence[str]:
         lines.append(f"  [dim]critic:[/] {event.summary}")
     elif isinstance(event, e.PlansDropped):
         lines += [
-            f"  [dim]planner:[/] no plan: {escape(each.title)} {escape(each.reason)}" for each in event.plans
+            f"  [dim]planner:[/] no plan: {_said(each.title)} {_said(each.reason)}" for each in event.plans
         ]
     elif isinstance(event, e.ChangeReviewed) and not event.approved:
         word = "lets through on trial" if event.sampled else "rejects"
-        lines.append(f"  [dim]critic:[/] {word} change {event.candidate}: {escape('; '.join(event.reasons))}")
+        lines.append(f"  [dim]critic:[/] {word} change {event.candidate}: {_said('; '.join(event.reasons))}")
     elif isinstance(event, e.CandidatesRaced):
         lines += _race(event, state)
     elif isinstance(event, e.ChangeConfirmed):
@@ -153,7 +154,7 @@ def describe(event: e.Event, state: Lineage) -> Sequence[str]:
         lines.append(f"  {_MARK[word]}  {event.reason}")
     elif isinstance(event, e.ApprovalRequested):
         lines.append(
-            f"  [bold yellow]approval needed:[/] {escape(event.summary)}\n"
+            f"  [bold yellow]approval needed:[/] {_said(event.summary)}\n"
             f"  ratchet approve {event.approval}   or   ratchet deny {event.approval}"
         )
     elif isinstance(event, e.ApprovalGranted | e.ApprovalDenied):
@@ -184,8 +185,13 @@ def _race(event: e.CandidatesRaced, state: Lineage) -> list[str]:
     ]
     ranked = sorted(zip(event.effects, event.candidates, strict=True), key=lambda pair: -pair[0])
     for effect, scores in ranked:
-        lines.append(f"  [dim]race:[/] {effect:+.3f}  {escape(titles.get(scores.candidate, ''))}")
+        lines.append(f"  [dim]race:[/] {effect:+.3f}  {_said(titles.get(scores.candidate, ''))}")
     return lines
+
+
+def _said(text: str) -> str:
+    """What a model may have written, as one line that is neither markup nor a command to the terminal."""
+    return escape(line(text))
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> float:
