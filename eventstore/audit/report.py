@@ -141,7 +141,7 @@ def review_sentences(report: Report) -> list[str]:
             f"incumbent, so {share(found.precision)} of the rejections were right{base}."
         )
     if report.dropped:
-        told.append(f"{count(report.dropped, 'answer')} of the planner's model could not be made a plan.")
+        told.append(f"{count(report.dropped, 'plan')} of the planner's model could not be used.")
     return told
 
 
