@@ -1,5 +1,7 @@
 """What a campaign came to, as facts that a report is written from."""
 
+from contracts.calls import Calls, calls_stream
+from contracts.calls import fold as fold_calls
 from contracts.gate import ArmScores
 from contracts.record import Record
 from contracts.settings import Spent
@@ -82,6 +84,8 @@ class Report(Record):
     nulls_kept: int
     spent: Spent
     spent_sealed: Spent
+    calls: Calls
+    """What calls of models behind endpoints came to; empty where there were none."""
     before: str
     after: str
     diff: str
@@ -97,6 +101,13 @@ class Report(Record):
     def kept(self) -> tuple[RoundLine, ...]:
         """The rounds that changed the harness."""
         return tuple(round_ for round_ in self.rounds if round_.decision == "kept")
+
+
+def _calls(archive: Archive, campaign: str) -> Calls:
+    state = Calls()
+    for envelope in archive.events(calls_stream(campaign)):
+        state = fold_calls(state, envelope)
+    return state
 
 
 def build(archive: Archive, history: History, campaign: str = "") -> Report:
@@ -134,6 +145,7 @@ def build(archive: Archive, history: History, campaign: str = "") -> Report:
         nulls_kept=sum(null.verdict.decision == "keep" for null in nulls),
         spent=told.spent,
         spent_sealed=sum(released, Spent()),
+        calls=_calls(archive, told.id),
         before=before,
         after=after,
         diff=tree_diff(archive, before, after) if before and after and before != after else "",

@@ -155,8 +155,16 @@ def cost_rows(report: Report) -> list[tuple[str, str]]:
         ("test runs", f"{spent.test_runs:,}"),
         ("tokens", f"{spent.tokens:,}"),
         ("sandbox and model time, added up", lasting(spent.seconds)),
-        ("cost", f"${spent.cost:.2f}" + (" (the model is free)" if report.model == "embedded" else "")),
+        ("cost", _cost(report)),
     ]
+
+
+def _cost(report: Report) -> str:
+    """What was paid. Episodes that said the same to the model shared its answer, so it is no more than they came to."""
+    if not report.calls.number:
+        return f"${report.spent.cost:.2f}" + (" (the model is free)" if report.model == "embedded" else "")
+    roles = ", ".join(f"{role} ${cost:.4f}" for role, cost in sorted(report.calls.role_cost.items()))
+    return f"${report.calls.cost:.4f} for {count(report.calls.number, 'call')} of models ({roles})"
 
 
 def markdown(report: Report, picture: str = "") -> str:

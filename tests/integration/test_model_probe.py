@@ -165,14 +165,8 @@ def moved(change: dict[str, object]) -> set[str]:
     return {name for name in Decoding.__struct_fields__ if f'"{name}"' in text}
 
 
-def test_an_endpoint_that_is_not_there_is_told(tmp_path: Path) -> None:
-    for spec, code, words in (
-        ("gpt", 2, "want openai:NAME@BASE_URL"),
-        ("openai:x@http://127.0.0.1:9/v1", 3, "the connection failed"),
-    ):
-        done = subprocess.run(
-            [RATCHET, "doctor", "--model", spec, "--store", str(tmp_path)], capture_output=True, text=True,
-            timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == code
-        assert words in done.stderr
+def test_what_is_no_endpoint_is_told(tmp_path: Path) -> None:
+    command = [RATCHET, "doctor", "--model", "gpt", "--store", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "want openai:NAME@BASE_URL" in done.stderr
