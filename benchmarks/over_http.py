@@ -38,6 +38,11 @@ FAULTS = [
     raw(b'{"base_resp": {"status_code": 1002, "status_msg": "rate limit"}}'),
     hang(),
 ]
+SMALL = (
+    "--null-every", "0", "--plans", "6", "--candidates", "2", "--race-seeds", "1", "--confirm-seeds", "2",
+    "--release-seeds", "2",
+)  # fmt: skip
+"""So that a round has some 550 episodes."""
 EVERY = 200
 """Every so many requests one fails."""
 RULES = (
@@ -92,8 +97,10 @@ def _plans(user: str) -> list[dict[str, Any]]:
 def _patch(user: str) -> str:
     """The diff for a plan, against the list of rules that is shown."""
     name, moment, action = next(rule[1:] for rule in RULES if f"A rule {rule[1]}:" in user)
-    listed = next(re.finditer(r"(?m)^on = \[(.*)\]$", user))
-    more = f'{listed[1]}, "{name}"' if listed[1] else f'"{name}"'
+    config = user[user.index("### harness.toml") :].split("```toml\n", 1)[1].split("\n")
+    at = config.index("[rules]")
+    listed = config[at + 1].removeprefix("on = [").removesuffix("]")
+    more = f'{listed}, "{name}"' if listed else f'"{name}"'
     body = [
         f"from primitives import {action}", "", f'on = "{moment}"', "", "", "def when(run):", "    return True",
         "", "", "def act(run):", f"    {action}(run)",
@@ -101,7 +108,8 @@ def _patch(user: str) -> str:
     added = "".join(f"+{line}\n" for line in body)
     return (
         f"--- /dev/null\n+++ b/rules/{name}.py\n@@ -0,0 +1,{len(body)} @@\n{added}"
-        f"--- a/harness.toml\n+++ b/harness.toml\n@@ -1,1 +1,1 @@\n-{listed[0]}\n+on = [{more}]\n"
+        f"--- a/harness.toml\n+++ b/harness.toml\n@@ -{at + 1},2 +{at + 1},2 @@\n [rules]\n"
+        f"-on = [{listed}]\n+on = [{more}]\n"
     )
 
 
@@ -109,17 +117,7 @@ def run(out: Path, name: str, suite: str, rounds: int, words: Sequence[str]) -> 
     """One campaign: seconds, and what its calls came to."""
 
     def campaign() -> dict[str, Any]:
-        command = [
-            RATCHET,
-            "run",
-            suite,
-            "--rounds",
-            str(rounds),
-            "--store",
-            str(out / name),
-            "--null-every",
-            "0",
-        ]
+        command = [RATCHET, "run", suite, "--rounds", str(rounds), "--store", str(out / name), *SMALL]
         began = time.monotonic()
         with (out / f"{name}.log").open("w") as log:
             done = subprocess.run(
