@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -145,10 +146,11 @@ class Gateway:
         settlement = partial(e.Settlement, number=number)
         try:
             async with way.throttle.place(most_input_tokens(asking) + asking.max_tokens):
-                with _span(asked):
+                with _span(asked, asking) as span:
                     found = await anyio.to_thread.run_sync(
                         way.model.ask, asking, limiter=self._threads, abandon_on_cancel=True
                     )
+                    _tell_span(span, found.reply)
         except ModelError as error:
             lost = getattr(error, "lost", 0)
             await account.settle(
@@ -266,11 +268,27 @@ def _with_usage(reply: ChatReply, usage: Usage) -> ChatReply:
 
 
 @contextmanager
-def _span(asked: ModelRequest) -> Iterator[None]:
-    names = {
+def _span(asked: ModelRequest, request: ChatRequest) -> Iterator[Any]:
+    """A span for a call, with what the conventions for generative models want to be told."""
+    decoding = request.decoding
+    facts: dict[str, traces.Attribute] = {
         semconv.GEN_AI_OPERATION_NAME: "chat",
+        semconv.GEN_AI_PROVIDER_NAME: asked.model.partition(":")[0],
         semconv.GEN_AI_REQUEST_MODEL: asked.model,
+        semconv.GEN_AI_REQUEST_MAX_TOKENS: request.max_tokens,
+        semconv.GEN_AI_REQUEST_TEMPERATURE: decoding.temperature,
+        semconv.GEN_AI_REQUEST_TOP_P: decoding.top_p,
+        semconv.GEN_AI_REQUEST_FREQUENCY_PENALTY: decoding.frequency_penalty,
+        semconv.GEN_AI_REQUEST_PRESENCE_PENALTY: decoding.presence_penalty,
         semconv.GEN_AI_AGENT_NAME: asked.charge.role,
     }
-    with traces.span(f"chat {asked.model}", traces.current_traceparent(), **names):
-        yield
+    with traces.span(f"chat {asked.model}", traces.current_traceparent(), **facts) as span:
+        yield span
+
+
+def _tell_span(span: Any, reply: ChatReply) -> None:
+    usage = reply.usage
+    span.set_attribute(semconv.GEN_AI_RESPONSE_FINISH_REASONS, [reply.finish_reason])
+    span.set_attribute(semconv.GEN_AI_USAGE_INPUT_TOKENS, usage.input_tokens)
+    span.set_attribute(semconv.GEN_AI_USAGE_OUTPUT_TOKENS, usage.output_tokens)
+    span.set_attribute(semconv.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, usage.cached_tokens)
