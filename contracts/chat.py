@@ -93,6 +93,15 @@ class ChatReply(Record):
     usage: Usage = Usage()
 
 
+class ModelFacts(Record):
+    """What a harness is told of its model before it begins."""
+
+    tools: bool = False
+    """Whether it calls other tools than `edit`, several in one reply if it likes, and reads what they say."""
+    context: int = 0
+    """Tokens that a conversation and its answer may have together; 0: as many as there are."""
+
+
 class Model(Protocol):
     """Anything that answers a chat request: one method and the identity of its frozen weights."""
 

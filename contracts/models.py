@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from contracts.chat import ModelFacts
 from contracts.record import Record
 
 EMBEDDED = "embedded"
@@ -13,6 +14,19 @@ EMBEDDED = "embedded"
 ModelRole = Literal["harness", "planner", "patcher", "critic"]
 """Whose thinking a call is."""
 MODEL_ROLES: tuple[ModelRole, ...] = ("harness", "planner", "patcher", "critic")
+
+
+CONTEXT = 128_000
+"""Tokens that a model behind an endpoint is taken to have room for."""
+
+
+def facts_of(spec: str) -> ModelFacts:
+    """What a harness is told of a model, as `--model` names it; empty: the embedded one.
+
+    The embedded model only edits, behind an endpoint too (`openai:embedded@URL`); every other is taken to call tools.
+    """
+    name = spec.partition(":")[2].partition("@http")[0]
+    return ModelFacts(tools=True, context=CONTEXT) if name not in ("", EMBEDDED) else ModelFacts()
 
 
 class Models(Record):

@@ -1,29 +1,20 @@
-"""The scaffold: show the program, ask for an edit, run the tests, undo what did not mend them, ask again."""
+"""The scaffold: show the program, ask the model, do what it calls for, and ask again."""
 
 from ratchet_runtime import BudgetExceeded
 
-from rules import Rules
+from dialogue import Dialogue
 from transcript import Transcript
 
 
 def solve(task, model, workspace):
-    """Work on one task until its visible tests pass or the budget is spent."""
-    run = Transcript(task, model, workspace)
-    rules = Rules(run.settings)
+    """Work on one task until its visible tests pass, the model has finished, or the budget is spent."""
+    run = (Dialogue if model.tools else Transcript)(task, model, workspace)
     try:
         run.open()
-        rules.fire("start", run)
+        run.rules.fire("start", run)
         while not run.done:
-            rules.fire("step", run)
-            if not run.ask():
-                break
-            rules.fire("proposed", run)
-            if run.edit.discarded:
-                run.answer("edit not applied")
-                continue
-            run.try_edit()
-            rules.fire("tested", run)
-            rules.fire(run.edit.effect, run)
-            run.settle()
+            run.rules.fire("step", run)
+            for call in run.ask():
+                run.tools.use(run, call)
     except BudgetExceeded:
         run.close()

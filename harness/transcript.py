@@ -3,30 +3,16 @@
 import tomllib
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from rules import Rules
+from tools import Tools
 
-EDIT_TOOL = {
-    "name": "edit",
-    "description": "Replace lines of a file.",
-    "parameters": {
-        "type": "object",
-        "properties": {
-            "path": {"type": "string"},
-            "line": {"type": "integer", "minimum": 1},
-            "old": {"type": "string"},
-            "new": {"type": "string"},
-        },
-        "required": ["path", "line", "old", "new"],
-    },
-}
+HERE = Path(__file__).parent
 
 
 class Edit:
     """One edit that the model asked for, and what became of it."""
 
-    def __init__(self, call):
-        arguments = call["arguments"]
-        self.call = call["id"]
+    def __init__(self, arguments):
         self.path = str(arguments.get("path", ""))
         self.line = int(arguments.get("line", 0))
         self.old = str(arguments.get("old", ""))
@@ -52,8 +38,11 @@ class Transcript:
         self.model = model
         self.workspace = workspace
         self.settings = tomllib.loads((HERE / "harness.toml").read_text())
+        self.rules = Rules(self.settings)
+        self.tools = Tools(["edit"])
         self.decoding = dict(self.settings["decoding"])
         self.messages = []
+        self.call = ""
         self.edits = []
         self.edit = None
         self.report = None
@@ -62,48 +51,54 @@ class Transcript:
 
     def open(self):
         """Say what there is: instructions, the report, the program, its tests' first results."""
-        system = [(HERE / "prompts" / "system.md").read_text()]
-        system += [path.read_text() for path in sorted((HERE / "skills").glob("*/SKILL.md"))]
-        system += [path.read_text() for path in sorted((HERE / "memory").glob("*.md"))]
-        self.messages.append({"role": "system", "content": "\n\n".join(system)})
-        shown = [self.task.instruction, *(self.shown(path) for path in self.task.solution_files)]
+        self.messages.append({"role": "system", "content": "\n\n".join(self.system())})
+        shown = [self.task.instruction, *self.program()]
         self.report = self.workspace.test()
         shown.append(self.summary(self.report))
         self.messages.append({"role": "user", "content": "\n\n".join(shown)})
         self.done = not self.failing(self.report)
 
     def ask(self):
-        """Ask the model for the next edit; False when it has none to offer."""
+        """Ask the model for the next edit: one call, or none when it has none to offer."""
         self.flush()
-        reply = self.model.complete(self.messages, [EDIT_TOOL], **self.decoding)
+        reply = self.model.complete(self.messages, self.tools.offered(self), **self.decoding)
         self.messages.append(reply)
         calls = [call for call in reply.get("tool_calls", ()) if call["name"] == "edit"]
-        if not calls:
-            return False
-        self.edit = Edit(calls[0])
+        self.done = self.done or not calls
+        return calls[:1]
+
+    def propose(self, arguments):
+        """Take down an edit that the model asked for."""
+        self.edit = Edit(arguments)
         self.edits.append(self.edit)
-        return True
 
     def try_edit(self):
         """Apply the edit and run the tests."""
+        edit = self.edit
+        refusal = self.apply()
+        if refusal:
+            edit.discarded = True
+            self.answer(f"edit not applied: {refusal}")
+            return
+        report = self.workspace.test()
+        was, now = set(self.failing(self.report)), set(self.failing(report))
+        edit.report = report
+        edit.fixed, edit.broken = sorted(was - now), sorted(now - was)
+        edit.effect = "broke" if edit.broken else "helped" if edit.fixed else "useless"
+        self.answer(f"edit applied: {edit.path}:{edit.line}", self.summary(report))
+
+    def apply(self):
+        """Put the new lines where the old ones stand; says why if that cannot be done."""
         edit = self.edit
         before = self.workspace.read(edit.path) if edit.path in self.workspace.files() else None
         lines = before.split("\n") if before is not None else []
         old = edit.old.split("\n")
         at = edit.line - 1
         if before is None or lines[at : at + len(old)] != old:
-            edit.discarded = True
-            self.answer("edit not applied: the old text does not stand there")
-            return
+            return "the old text does not stand there"
         self.before = before
         self.workspace.write(edit.path, "\n".join(lines[:at] + edit.new.split("\n") + lines[at + len(old) :]))
-        report = self.workspace.test()
-        was, now = set(self.failing(self.report)), set(self.failing(report))
-        edit.report = report
-        edit.fixed, edit.broken = sorted(was - now), sorted(now - was)
-        edit.effect = "broke" if edit.broken else "helped" if edit.fixed else "useless"
-        self.done = self.done or not now
-        self.answer(f"edit applied: {edit.path}:{edit.line}", self.summary(report))
+        return ""
 
     def settle(self):
         """Undo the edit unless the tests pass now or a rule wants it kept."""
@@ -114,6 +109,7 @@ class Transcript:
         if edit.fixed and not edit.broken:
             self.notes += [f"fixed: {name}" for name in edit.fixed]
         passes = not self.failing(edit.report)
+        self.done = self.done or passes
         if passes or edit.keep:
             self.report = edit.report
             if not passes:
@@ -132,10 +128,22 @@ class Transcript:
 
     # What is said
 
+    def system(self):
+        """What is said before anything else: the prompt, all skills, the memory."""
+        return self.texts("prompts/system.md", "skills/*/SKILL.md", "memory/*.md")
+
+    def texts(self, *patterns):
+        """Texts of the harness, by pattern after pattern, each in the order of paths."""
+        return [path.read_text() for pattern in patterns for path in sorted(HERE.glob(pattern))]
+
+    def program(self):
+        """What is shown of the program: all of it."""
+        return [self.shown(path) for path in self.task.solution_files]
+
     def answer(self, *lines):
         """Answer the model's call."""
         content = "\n".join(lines)
-        self.messages.append({"role": "tool", "tool_call_id": self.edit.call, "content": content})
+        self.messages.append({"role": "tool", "tool_call_id": self.call, "content": content})
 
     def note(self, line):
         """Say something with the latest message of ours."""

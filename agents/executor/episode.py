@@ -16,6 +16,7 @@ from agents.sandbox.tests import TestSession
 from contracts.chat import ChatRequest, Message, Model, ToolCall, Usage
 from contracts.grading import Grade, grade
 from contracts.jobs import EpisodeJob, EpisodeResult, Outcome
+from contracts.models import facts_of
 from contracts.tasks import GradedTask, Task, TestReport
 
 _HARNESS_FAULTS: dict[str, Outcome] = {
@@ -71,7 +72,9 @@ class Episode:
         self.usage += reply.usage
         self.edits += [call for call in reply.message.tool_calls if call.name == "edit"]
         self._note_call(frame.messages, reply.message)
-        return Ok(ok=msgspec.to_builtins(reply.message))
+        spent = self.usage.input_tokens + self.usage.output_tokens
+        told = {"finish_reason": reply.finish_reason, "spent": spent}
+        return Ok(ok=msgspec.to_builtins(reply.message) | told)
 
     def _note_call(self, messages: tuple[Message, ...], reply: Message) -> None:
         new = messages[self.heard :] if self.heard <= len(messages) else messages[-1:]
@@ -151,7 +154,9 @@ def run_episode(
     task = graded.task
     episode = Episode(task, model, reports, noise=f"{graded.digest}/{job.seed}")
     with reports.sandbox.test_session() as episode.session:
-        run = reports.sandbox.run_harness(tree, task, episode.serve, seed=_number(job.seed))
+        run = reports.sandbox.run_harness(
+            tree, task, episode.serve, seed=_number(job.seed), facts=facts_of(job.model)
+        )
     episode.session = None
     files = {
         p: text for p, text in run.files.items() if p in task.solution_files and text != task.files.get(p)

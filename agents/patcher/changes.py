@@ -18,7 +18,8 @@ BOUNDS = {
 """Decoding parameters, and the least and the largest value of each."""
 
 
-_ON = r"(?m)^on = \[[^\]]*\]$"
+_ON = r"(?m)^(\[rules\][ \t]*\n(?:(?!\[).*\n)*?)on = \[[^\]]*\]$"
+"""The list of rules that are on; other tables may have such a list, too."""
 
 
 class CannotApply(ValueError):
@@ -150,7 +151,7 @@ def _with_rules(tree: Mapping[str, bytes], names: list[str]) -> dict[str, bytes]
     if len(re.findall(_ON, text)) != 1:
         raise CannotApply("harness.toml does not list the rules that are on exactly once")
     listed = ", ".join(f'"{name}"' for name in names)
-    return {**tree, "harness.toml": re.sub(_ON, lambda _: f"on = [{listed}]", text).encode()}
+    return {**tree, "harness.toml": re.sub(_ON, lambda found: f"{found[1]}on = [{listed}]", text).encode()}
 
 
 def _write(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:

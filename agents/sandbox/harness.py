@@ -19,6 +19,7 @@ from agents.sandbox.frames import (
     parse,
 )
 from agents.sandbox.zygote import Ended, Limits, Zygote
+from contracts.chat import ModelFacts
 from contracts.record import Record
 from contracts.tasks import Task
 
@@ -100,7 +101,13 @@ class _Talk:
 
 
 def run_harness(
-    zygote: Zygote, tree: Mapping[str, str], task: Task, serve: Callable[[Frame], Reply], *, seed: int
+    zygote: Zygote,
+    tree: Mapping[str, str],
+    task: Task,
+    serve: Callable[[Frame], Reply],
+    *,
+    seed: int,
+    facts: ModelFacts,
 ) -> HarnessRun:
     """Run `solve(task, model, workspace)` of a tree's agent.py.
 
@@ -111,6 +118,7 @@ def run_harness(
         serve: answers each completion and each test run; called in this thread. What it raises ends the
             run and passes through.
         seed: what the harness's `random` is seeded with.
+        facts: what it is told of its model.
 
     Raises:
         SandboxUnavailable: if this machine cannot make a sandbox.
@@ -118,7 +126,7 @@ def run_harness(
     """
     budget = task.budget
     limits = Limits(cpu=budget.cpu_seconds, memory=_MEMORY, wall=float(budget.wall_seconds))
-    facts = {
+    told = {
         "id": task.id,
         "instruction": task.instruction,
         "files": task.files,
@@ -130,7 +138,8 @@ def run_harness(
         },
     }
     talk = _Talk(serve)
-    run, ended = zygote.run("harness", limits, {"tree": tree, "task": facts, "seed": seed}, talk.converse)
+    job = {"tree": tree, "task": told, "model": facts, "seed": seed}
+    run, ended = zygote.run("harness", limits, job, talk.converse)
     return run or _without_last_word(ended, limits, talk.log)
 
 

@@ -9,6 +9,7 @@ from agents.sandbox.frames import Frame, Reply
 from agents.sandbox.harness import HarnessRun
 from agents.sandbox.packing import Packer
 from agents.sandbox.zygote import Zygote
+from contracts.chat import ModelFacts
 from contracts.tasks import Task, TestReport, TestSpec
 
 
@@ -79,10 +80,17 @@ class Sandbox:
         return tests.TestSession(self._tests, self.run_tests)
 
     def run_harness(
-        self, tree: Mapping[str, bytes], task: Task, serve: Callable[[Frame], Reply], *, seed: int = 0
+        self,
+        tree: Mapping[str, bytes],
+        task: Task,
+        serve: Callable[[Frame], Reply],
+        *,
+        seed: int = 0,
+        facts: ModelFacts = ModelFacts(),
     ) -> HarnessRun:
         """Run one episode; see `agents.sandbox.harness`."""
-        return harness.run_harness(self._harness, self._packer.packed(tree), task, serve, seed=seed)
+        packed = self._packer.packed(tree)
+        return harness.run_harness(self._harness, packed, task, serve, seed=seed, facts=facts)
 
     def check_starts(self, tree: Mapping[str, bytes]) -> str | None:
         """Why a harness does not start, or None if it does."""

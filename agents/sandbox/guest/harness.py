@@ -157,7 +157,7 @@ def main(fd: int, kind: str, work: str, tree_root: str) -> None:
     workspace = runtime.Workspace(work, facts["files"], ask)
     failure: dict[str, Any] = {"type": "finish"}
     try:
-        importlib.import_module("agent").solve(task, runtime.Model(ask), workspace)
+        importlib.import_module("agent").solve(task, runtime.Model(ask, **job["model"]), workspace)
     except runtime.BudgetExceeded:
         pass
     except BaseException as error:

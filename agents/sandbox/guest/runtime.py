@@ -39,10 +39,17 @@ class Task(SimpleNamespace):
 
 
 class Model:
-    """The language model, at the other end of a pipe."""
+    """The language model, at the other end of a pipe.
 
-    def __init__(self, ask: Callable[[dict[str, Any]], Any]) -> None:
+    Attributes:
+        tools: whether it calls other tools than `edit`, several in one reply if it likes, and reads what they say.
+        context: tokens that a conversation and its answer may have together; 0: as many as there are.
+    """
+
+    def __init__(self, ask: Callable[[dict[str, Any]], Any], *, tools: bool = False, context: int = 0) -> None:
         self._ask = ask
+        self.tools = tools
+        self.context = context
 
     def complete(
         self, messages: Iterable[dict[str, Any]], tools: Iterable[dict[str, Any]] = (), **decoding: float
@@ -55,7 +62,8 @@ class Model:
             decoding: `temperature`, `top_p`, `frequency_penalty`, `presence_penalty`.
 
         Returns:
-            `{"role": "assistant", "content": str, "tool_calls": [{"id", "name", "arguments": {…}}]}`.
+            `{"role": "assistant", "content": str, "tool_calls": [{"id", "name", "arguments": {…}}]}`, and beside them
+            `"finish_reason"`, a word of `contracts.chat.ChatReply`, and `"spent"`, the episode's tokens so far.
 
         Raises:
             BudgetExceeded: when the budget is spent.
