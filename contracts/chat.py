@@ -102,6 +102,10 @@ class ModelFacts(Record):
     """Tokens that a conversation and its answer may have together; 0: as many as there are."""
 
 
+EDITS_ONLY = ModelFacts()
+"""The embedded model's."""
+
+
 class Model(Protocol):
     """Anything that answers a chat request: one method and the identity of its frozen weights."""
 

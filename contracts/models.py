@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from contracts.chat import ModelFacts
+from contracts.chat import EDITS_ONLY, ModelFacts
 from contracts.record import Record
 
 EMBEDDED = "embedded"
@@ -26,7 +26,7 @@ def facts_of(spec: str) -> ModelFacts:
     The embedded model only edits, behind an endpoint too (`openai:embedded@URL`); every other is taken to call tools.
     """
     name = spec.partition(":")[2].partition("@http")[0]
-    return ModelFacts(tools=True, context=CONTEXT) if name not in ("", EMBEDDED) else ModelFacts()
+    return ModelFacts(tools=True, context=CONTEXT) if name not in ("", EMBEDDED) else EDITS_ONLY
 
 
 class Models(Record):

@@ -20,6 +20,9 @@ RANGES = {
 TEXTS = ("prompts/", "skills/", "memory/")
 """Folders of a harness whose files the model reads."""
 
+WITH_TOOLS = ("tools/", "dialogue/")
+"""Folders whose code runs only for a model that calls tools, `tools/edit.py` left out."""
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -75,6 +78,8 @@ class Ground:
     """Digests of all harnesses that have been the head."""
     diffs: Mapping[str, str] = field(default_factory=dict)
     """Tree of a branch that a model wrote → what it changed, as a unified diff."""
+    tools: bool = False
+    """Whether the campaign's model calls tools."""
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -93,6 +98,13 @@ def read_config(tree: Mapping[str, bytes]) -> dict[str, Any]:
         return tomllib.loads(tree["harness.toml"].decode())
     except (KeyError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return {}
+
+
+def is_run(path: str, *, tools: bool) -> bool:
+    """Whether a file of the harness is code that runs for such a model: changes to any other are inert."""
+    if not path.endswith(".py") or path.startswith(TEXTS):
+        return False
+    return tools or path == "tools/edit.py" or not path.startswith(WITH_TOOLS)
 
 
 def surface_of(path: str) -> str:

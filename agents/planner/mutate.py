@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from agents.planner.draft import TEXTS, Draft, surface_of
+from agents.planner.draft import Draft, is_run, surface_of
 from contracts.ends import common_ends
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -44,11 +44,11 @@ class Mutation(NamedTuple):
     new: str
 
 
-def mutations(tree: Mapping[str, bytes]) -> list[Draft]:
-    """Every mutation of every Python file of a harness, as drafts."""
+def mutations(tree: Mapping[str, bytes], *, tools: bool = False) -> list[Draft]:
+    """Every mutation of every Python file of a harness that runs, for a model with or without tools, as drafts."""
     found: list[Draft] = []
     for path, data in sorted(tree.items()):
-        if path.endswith(".py") and not path.startswith(TEXTS):
+        if is_run(path, tools=tools):
             found += _mutated(path, data)
     return found
 

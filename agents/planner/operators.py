@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.patcher.diff import apply_diff
 from agents.patcher.parse import BadDiff
-from agents.planner.draft import RANGES, Draft, Ground
+from agents.planner.draft import RANGES, Draft, Ground, is_run
 from agents.planner.grammar import MOMENTS, Primitive
 from agents.planner.mutate import mutations, sample
 from agents.planner.text import erase, write
@@ -20,7 +20,7 @@ def drafts(ground: Ground, rng: random.Random, *, per_operator: int = 120) -> li
     """Many possible changes, of every operator that has something to work on."""
     drawing: tuple[Callable[[Ground, random.Random], Draft | None], ...] = (perturb, compose, write)
     found = [draft for _ in range(per_operator) for draw in drawing if (draft := draw(ground, rng))]
-    found += sample(mutations(ground.tree), per_operator, rng)
+    found += sample(mutations(ground.tree, tools=ground.tools), per_operator, rng)
     found += [*drop(ground), *erase(ground), *graft(ground)]
     return list({draft.signature: draft for draft in found}.values())
 
@@ -148,7 +148,9 @@ def _held(operator: str, change: Mapping[str, Any], ground: Ground) -> bool:
     text = ground.tree.get(str(change.get("path")), b"").decode(errors="replace")
     if operator == "write":
         return change["text"] in text
-    return operator != "mutate" or change["old"] not in text  # lines that are gone cannot be changed again
+    if operator != "mutate" or not is_run(str(change["path"]), tools=ground.tools):
+        return True
+    return change["old"] not in text  # lines that are gone cannot be changed again
 
 
 def _call(primitive: Primitive, values: Mapping[str, Any]) -> str:

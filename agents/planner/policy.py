@@ -15,6 +15,7 @@ from agents.work import Models, headline
 from contracts import events as e
 from contracts.events.change import FREE
 from contracts.lineage import Campaign, Lineage, state_hash
+from contracts.models import facts_of
 from contracts.statistics import derive_seed
 from eventstore.trees import diff_trees
 
@@ -58,6 +59,7 @@ class Planner:
             head=round_.tree,
             heads={version.tree for version in state.versions},
             diffs=await self._diffs(work),
+            tools=facts_of(campaign.settings.models.harness).tools,
         )
         failures, lessons = round_.failures or (), await work.lessons()
         model = None if ablating(campaign) else self.models(work, "planner")

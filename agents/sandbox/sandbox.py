@@ -9,7 +9,7 @@ from agents.sandbox.frames import Frame, Reply
 from agents.sandbox.harness import HarnessRun
 from agents.sandbox.packing import Packer
 from agents.sandbox.zygote import Zygote
-from contracts.chat import ModelFacts
+from contracts.chat import EDITS_ONLY, ModelFacts
 from contracts.tasks import Task, TestReport, TestSpec
 
 
@@ -86,7 +86,7 @@ class Sandbox:
         serve: Callable[[Frame], Reply],
         *,
         seed: int = 0,
-        facts: ModelFacts = ModelFacts(),
+        facts: ModelFacts = EDITS_ONLY,
     ) -> HarnessRun:
         """Run one episode; see `agents.sandbox.harness`."""
         packed = self._packer.packed(tree)

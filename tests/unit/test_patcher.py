@@ -256,17 +256,17 @@ def test_a_bad_change_is_refused_in_clear_words(operator: str, change: dict[str,
 
 def test_lines_that_have_moved_are_found_where_they_stand_alone() -> None:
     lines = SEED["agent.py"].decode().split("\n")
-    at = lines.index("            run.settle()")
-    change = {"path": "agent.py", "line": at + 1, "old": lines[at], "new": "            run.close()"}
+    at = lines.index("        run.open()")
+    change = {"path": "agent.py", "line": at + 1, "old": lines[at], "new": "        run.close()"}
     moved = {**SEED, "agent.py": b"\n\n" + SEED["agent.py"]}
     after = apply_change("mutate", change, moved)["agent.py"].decode().split("\n")
-    assert after[at + 2] == "            run.close()"
+    assert after[at + 2] == "        run.close()"
     twice = {**SEED, "agent.py": b"\n" + SEED["agent.py"] + lines[at].encode() + b"\n"}
     with pytest.raises(CannotApply, match="stand there 2 times"):
         apply_change("mutate", change, twice)
     here = {**SEED, "agent.py": SEED["agent.py"] + lines[at].encode() + b"\n"}
     after = apply_change("mutate", change, here)["agent.py"].decode().split("\n")
-    assert (after[at], after[-2]) == ("            run.close()", lines[at])
+    assert (after[at], after[-2]) == ("        run.close()", lines[at])
 
 
 def test_a_text_is_added_at_the_end_and_a_text_of_which_nothing_is_left_goes() -> None:
@@ -287,6 +287,14 @@ def test_a_rule_is_not_made_twice() -> None:
         apply_change("compose", RULE, tree)
 
 
+@pytest.mark.parametrize("order", [("rules", "tools"), ("tools", "rules")])
+def test_a_rule_is_listed_among_the_rules_whatever_else_is_listed(order: tuple[str, str]) -> None:
+    lists = {"rules": '# Their order.\non = [\n  "a",\n]\n', "tools": 'on = ["edit"]\n'}
+    text = "".join(f"[{name}]\n{lists[name]}\n" for name in order)
+    after = tomllib.loads(apply_change("compose", RULE, with_toml(text))["harness.toml"].decode())
+    assert after == {"rules": {"on": ["a", RULE["name"]]}, "tools": {"on": ["edit"]}}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -294,7 +302,7 @@ def test_a_rule_is_not_made_twice() -> None:
         ("[rules\n", "harness.toml: "),
         ("[rules]\n", "lacks or garbles"),
         ("[rules]\non = 5\n", "lacks or garbles"),
-        ('[rules]\non = []\n[others]\non = ["x"]\n', "exactly once"),
+        ("[tools]\non = []\n[rules]\n[rules.more]\non = []\n", "lacks or garbles"),
         ("rules = {on = []}\n", "exactly once"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_harness_without_usable_ingredients_offers_none(source: bytes | None) 
 
 
 def test_every_moment_is_one_that_the_harness_fires() -> None:
-    fired = SEED["agent.py"].decode() + SEED["transcript.py"].decode()
+    fired = SEED["agent.py"].decode() + SEED["transcript.py"].decode() + SEED["tools/edit.py"].decode()
     for moment in MOMENTS:
         assert f'"{moment}"' in fired
     assert set(DECODING) == set(RANGES)

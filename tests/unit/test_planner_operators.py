@@ -129,6 +129,26 @@ def test_every_mutation_replaces_lines_that_stand_where_it_says() -> None:
             assert apply_change("mutate", back, after) == SEED
 
 
+def test_only_code_that_runs_for_the_model_is_mutated() -> None:
+    embedded = {draft.change["path"] for draft in mutations(SEED)}
+    assert embedded == {"agent.py", "primitives.py", "rules/__init__.py", "tools/edit.py", "transcript.py"}
+    large = {draft.change["path"] for draft in mutations(SEED, tools=True)}
+    assert large == {path for path in SEED if path.endswith(".py")}
+    for tools, paths in ((False, embedded), (True, large)):
+        here = Ground(tree=SEED, archive=(), name="c1_r1", seed=SEED, tools=tools)
+        found = drafts(here, random.Random(1), per_operator=600)
+        mutated = [draft for draft in found if draft.operator == "mutate"]
+        assert {draft.change["path"] for draft in mutated} == paths
+        assert {draft.surface for draft in mutated} == {"rule", "scaffold", "tool"}
+
+
+def test_what_a_campaign_with_tools_found_in_them_is_not_brought_back_without() -> None:
+    found = next(draft for draft in mutations(SEED, tools=True) if draft.change["path"] == "tools/read.py")
+    for tools in (False, True):
+        here = Ground(tree=SEED, archive=(branch(found),), name="c1_r1", seed=SEED, head="head", tools=tools)
+        assert [draft.change for draft in graft(here)] == ([found.change] if tools else [])
+
+
 def test_mutations_come_in_one_order_and_none_twice() -> None:
     found = mutations(SEED)
     assert mutations(dict(reversed(SEED.items()))) == found

@@ -22,6 +22,7 @@ from contracts import events as e
 from contracts.duties import Duty
 from contracts.harness import departure
 from contracts.lineage import Arm, Branch, Campaign, Candidate, Fixes, Lineage, Round, RoundSummary, Version
+from contracts.models import Models
 from contracts.settings import CampaignSettings, SuiteManifest, TaskRef
 from eventstore.testing import MemoryStore
 from eventstore.trees import put_tree
@@ -441,6 +442,25 @@ def test_a_round_is_planned_from_what_the_ledger_holds() -> None:
         assert set(planned.plan.prediction.flips) <= {"task-1", "task-3"}
         assert all(name.startswith("c2_r3_") for name in names(planned.plan.operator, planned.plan.change))
     assert [planned.plan.operator == "several" for planned in found] == [True] * 3 + [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "tools"),
+    [("", False), ("openai:embedded@http://host/v1", False), ("openai:large@http://host/v1", True)],
+)
+def test_code_for_tools_is_changed_where_the_campaigns_model_calls_them(spec: str, tools: bool) -> None:
+    async def plan() -> set[str]:
+        store = MemoryStore()
+        tree = await put_tree(store, SEED)
+        lineage = in_round(state(plans=150, models=Models(harness=spec)), tree, tree)
+        planned = await Planner().perform(work(store, lineage, "plan"))
+        plans = [event.plan for event in planned if isinstance(event, e.ChangePlanned)]
+        return {plan.change["path"] for plan in plans if plan.operator == "mutate"}
+
+    paths = asyncio.run(plan())
+    assert "transcript.py" in paths
+    assert any(path.startswith("dialogue/") for path in paths) is tools
+    assert any(path.startswith("tools/") and path != "tools/edit.py" for path in paths) is tools
 
 
 def patched(plan: e.Plan, files: Mapping[str, bytes], *others: Mapping[str, bytes]) -> Any:

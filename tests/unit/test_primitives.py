@@ -12,7 +12,7 @@ import pytest
 from agents.sandbox.guest import runtime
 
 HARNESS = Path(__file__).parents[2] / "harness"
-NAMES = ("agent", "primitives", "rules", "transcript")
+NAMES = ("agent", "dialogue", "primitives", "rules", "tools", "transcript")
 
 STACK = "def pop(items):\n    top = items[0]\n    return top\n"
 QUEUE = "def first(items):\n    top = items[0]\n    return items[1]\n"
@@ -112,9 +112,10 @@ def begin(
     run.world = world
     run.open()
     for _ in edits:
-        assert run.ask()
-        run.try_edit()
-        run.settle()
+        asked = run.ask()
+        assert asked
+        for call in asked:
+            run.tools.use(run, call)
     return run
 
 
@@ -309,7 +310,7 @@ def test_a_discarded_edit_costs_no_test_run(
     harness: SimpleNamespace, ask: ModuleType, tmp_path: Path
 ) -> None:
     world = World(tmp_path, {"stack.py": STACK}, [WRONG, RIGHT])
-    rules = harness.agent.Rules
+    rules = harness.transcript.Rules
     discard = SimpleNamespace(on="proposed", when=lambda run: run.edit.new.endswith("[1]"), act=ask.discard)
 
     class Discarding(rules):  # type: ignore[misc, valid-type]
@@ -317,7 +318,7 @@ def test_a_discarded_edit_costs_no_test_run(
             super().__init__(found)
             self.rules = [discard]
 
-    harness.agent.Rules = Discarding
+    harness.transcript.Rules = Discarding
     harness.agent.solve(world.task, world.model, world.workspace)
     assert (len(world.heard), world.runs) == (2, 2)
     assert world.heard[1]["messages"][-1]["content"] == "edit not applied"
@@ -326,7 +327,8 @@ def test_a_discarded_edit_costs_no_test_run(
 def test_a_kept_edit_stays_and_is_shown(harness: SimpleNamespace, ask: ModuleType, tmp_path: Path) -> None:
     run = begin(harness, tmp_path)
     run.world.edits = [BREAKS]
-    assert run.ask()
+    [call] = run.ask()
+    run.propose(call["arguments"])
     run.try_edit()
     ask.keep(run)
     run.settle()

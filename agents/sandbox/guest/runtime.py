@@ -46,7 +46,9 @@ class Model:
         context: tokens that a conversation and its answer may have together; 0: as many as there are.
     """
 
-    def __init__(self, ask: Callable[[dict[str, Any]], Any], *, tools: bool = False, context: int = 0) -> None:
+    def __init__(
+        self, ask: Callable[[dict[str, Any]], Any], *, tools: bool = False, context: int = 0
+    ) -> None:
         self._ask = ask
         self.tools = tools
         self.context = context
