@@ -99,7 +99,7 @@ def test_a_run_without_an_end_breaks_and_mends_nothing() -> None:
     assert not found.mended
 
 
-def test_of_a_reply_the_first_edit_counts_and_other_tools_do_not() -> None:
+def test_all_edits_of_a_reply_count_and_other_tools_do_not() -> None:
     other = {"id": "x", "name": "look", "arguments": {"path": "a.py"}}
     found = tell(
         ran("t"),
@@ -110,7 +110,66 @@ def test_of_a_reply_the_first_edit_counts_and_other_tools_do_not() -> None:
         {"call": 9, "said": [], "reply": {"role": "assistant", "content": ""}},
         end(),
     )
-    assert [a.line for a in found.attempts] == [1, 3]
+    assert [a.line for a in found.attempts] == [1, 2, 3]
+
+
+def heard(*answers: str) -> Line:
+    """The line of a last reply, with the answers to the calls of the one before."""
+    said = [{"role": "tool", "content": answer} for answer in answers]
+    return {"call": 9, "said": said, "reply": {"role": "assistant", "content": "That is all."}}
+
+
+def test_each_edit_of_a_reply_has_its_own_tests_and_none_if_it_was_not_made() -> None:
+    look = {"id": "x", "name": "read", "arguments": {"path": "a.py"}}
+    edits = [{"id": f"e{n}", "name": "edit", "arguments": edit(n)} for n in (1, 2, 3)]
+    applied = [f"edit applied: a.py:{n}\n…\nedit kept" for n in (1, 2, 37)]
+    found = tell(
+        ran("t", "u"),
+        call(tool_calls=[edits[0], look, edits[1], edits[2]]),
+        ran("u"),
+        ran("u", "v"),
+        heard(
+            applied[0],
+            "a.py, 9 lines, from 1 on",
+            "edit not applied: the old text does not stand there",
+            applied[2],
+        ),
+        end(),
+    )
+    assert [(a.line, a.tested, set(a.fixed), set(a.broken)) for a in found.attempts] == [
+        (1, True, {"t"}, set()),
+        (2, False, set(), set()),
+        (37, True, set(), {"v"}),  # where it was made, not where it was asked for
+    ]
+    assert found.last == {"u", "v"}
+
+
+def test_an_edit_that_stands_is_what_the_next_one_is_held_against() -> None:
+    kept, undone = "edit applied: a.py:1\n1 passed\nedit kept", "edit applied: a.py:1\n1 passed\nedit undone"
+    steps = [
+        (kept, ran("t"), {"u"}, set()),
+        (kept, ran("t"), set(), set()),  # it mended nothing: what passes had been mended before
+        (undone, ran("t", "u"), set(), {"u"}),
+        (kept, ran("t", "v"), set(), {"v"}),
+        (kept, ran("t"), set(), set()),  # mending what an edit broke is no way forward
+        (kept, ran(status="broken"), set(), set(NOT_RUN)),
+        (kept, ran(), {"t", "u"}, set()),
+    ]
+    lines: list[Line] = [ran("t", "u"), call(edit(0))]
+    for number, (answer, run, _, _) in enumerate(steps, 1):
+        asked = call(edit(number), number=number)
+        lines += [run, {**asked, "said": [{"role": "tool", "content": answer}]}]
+    found = tell(*lines, end())
+    assert [(set(a.fixed), set(a.broken)) for a in found.attempts[:-1]] == [step[2:] for step in steps]
+
+
+def test_where_answers_are_missing_tests_go_to_the_edits_in_their_order() -> None:
+    found = tell(ran("t"), call(edit(1), edit(2), edit(3)), ran("t"), ran(), heard("one for three"), end())
+    assert [(a.tested, set(a.fixed)) for a in found.attempts] == [
+        (True, set()),
+        (True, {"t"}),
+        (False, set()),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -165,6 +224,10 @@ def test_an_edit_stands_where_its_lines_do() -> None:
     assert still_stands(two, {"a.py": "if y:\n  x = 1"})
     assert not still_stands(two, {"a.py": "if y:\n    pass\n    x = 1\n"})
     assert not still_stands(two, {"b.py": "if y:\n    x = 1\n"})
+    part = attempt(line=2, old="y[1]", new="y[0]")
+    assert still_stands(part, {"a.py": "def f(y):\n    return y[0]\n"})
+    assert not still_stands(part, {"a.py": "def f(y):\n    return y[1]\n"})
+    assert not still_stands(part, {"a.py": "return y[0]\n"})
 
 
 def test_places_are_told_once_in_the_order_in_which_they_were_found() -> None:
