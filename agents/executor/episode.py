@@ -13,7 +13,7 @@ from agents.executor.reports import Reports
 from agents.models.errors import RequestRefusedError
 from agents.sandbox import Complete, Frame, Ok, Problem, Refused, Reply, out_of_budget
 from agents.sandbox.tests import TestSession
-from contracts.chat import ChatRequest, Message, Model, ToolCall, Usage
+from contracts.chat import EDITS_ONLY, ChatRequest, Message, Model, ModelFacts, ToolCall, Usage
 from contracts.grading import Grade, grade
 from contracts.jobs import EpisodeJob, EpisodeResult, Outcome
 from contracts.models import facts_of
@@ -35,6 +35,7 @@ class Episode:
     model: Model
     reports: Reports
     noise: str
+    facts: ModelFacts = EDITS_ONLY
     session: TestSession | None = None
     """Where the visible tests run while the harness works; hidden ones never do."""
     usage: Usage = Usage()
@@ -96,7 +97,9 @@ class Episode:
         if self.base is None:
             self.base = report
         else:
-            self.effects.append(_effect(self.base, report))
+            # Edits stand where the model calls tools, and else are undone, as a rule.
+            before = self.last if self.facts.tools and self.last else self.base
+            self.effects.append(_effect(before, report))
         self.last = report
         self.lines.append(
             {
@@ -152,11 +155,10 @@ def run_episode(
     """
     started = time.monotonic()
     task = graded.task
-    episode = Episode(task, model, reports, noise=f"{graded.digest}/{job.seed}")
+    facts = facts_of(job.model)
+    episode = Episode(task, model, reports, noise=f"{graded.digest}/{job.seed}", facts=facts)
     with reports.sandbox.test_session() as episode.session:
-        run = reports.sandbox.run_harness(
-            tree, task, episode.serve, seed=_number(job.seed), facts=facts_of(job.model)
-        )
+        run = reports.sandbox.run_harness(tree, task, episode.serve, seed=_number(job.seed), facts=facts)
     episode.session = None
     files = {
         p: text for p, text in run.files.items() if p in task.solution_files and text != task.files.get(p)

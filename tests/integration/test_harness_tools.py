@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from agents.cli.request import seed_files
+from agents.critic.story import places, read_story
+from agents.critic.taxonomy import classify
 from agents.executor.episode import run_episode
 from agents.executor.reports import Reports
 from agents.models.endpoint import Endpoint, EndpointModel
@@ -521,3 +523,28 @@ def test_ids_that_a_server_leaves_out_or_repeats_are_made_up_for(episode: Episod
 def test_the_embedded_model_only_edits_wherever_it_is(spec: str, tools: bool) -> None:
     facts = facts_of(spec)
     assert (facts.tools, facts.context > 0) == (tools, tools)
+
+
+# What the critic reads of it
+
+
+def test_the_critic_tells_apart_what_each_edit_did(episode: Episode) -> None:
+    worse = edit(10, "return len(xs)", "return len(xs) + 1")
+    model = Speaking(
+        [LIST, FIRST, edit(3, "no such text", "x")], [worse, edit(1, "xs[1]", "xs[-1]")], [FINISH], [FINISH]
+    )
+    result = episode(model)
+    story = read_story(result)
+    t = {name: f"tests/test_bag.py::test_{name}" for name in ("first", "last", "size")}
+    assert [(a.line, a.tested, set(a.fixed), set(a.broken)) for a in story.attempts] == [
+        (2, True, {t["first"]}, set()),
+        (3, False, set(), set()),
+        (10, True, set(), {t["size"]}),
+        (6, True, {t["last"]}, set()),  # found where alone it stands
+    ]
+    assert story.last == {t["size"]}
+    assert story.files == result.files
+    assert places([story]) == ("bag.py:2", "bag.py:6")
+    assert result.signs["attempts"] == len(story.attempts)
+    assert [result.signs[name] for name in ("helped", "broke", "useless")] == [2, 1, 0]
+    assert classify(result, story) == ("fixed_some", "broke_a_test", "gave_up")
