@@ -1,6 +1,6 @@
 """A campaign of five rounds in which every role speaks HTTP, its replay without a server, and once more with faults.
 
-    python -m benchmarks.over_http --out FOLDER [--suite repair] [--rounds 5]
+    python -m benchmarks.over_http --out FOLDER [--packages 12] [--rounds 5]
 
 The harness asks the embedded model, served; planner, patcher and critic ask a script that plays them. Then the same is
 replayed from the record with no server, run against an endpoint that fails every so often, and run with the embedded
@@ -11,6 +11,7 @@ the same. What is there already is not run again.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from typing import Any
 import click
 import msgspec
 
+import contracts
 from agents.models.faulty import FaultyServer
 from agents.models.scripted import half, hang, raw, status
 from agents.models.serve import ModelServer
@@ -137,13 +139,24 @@ def run(out: Path, name: str, suite: str, rounds: int, words: Sequence[str]) -> 
     return kept(out / f"{name}.json", campaign)  # type: ignore[no-any-return]
 
 
+def _part(folder: Path, packages: int) -> str:
+    """The first packages of the suite repair, as a suite of its own."""
+    whole = Path(contracts.__file__).parent.parent / "suites" / "repair"
+    shutil.copytree(whole, folder, dirs_exist_ok=True)
+    for home in sorted((folder / "tasks").iterdir())[packages:]:
+        shutil.rmtree(home)
+    return str(folder)
+
+
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of all results.")
-@click.option("--suite", default="repair", show_default=True, help="What the campaign works on.")
+@click.option(
+    "--packages", default=12, show_default=True, help="How many packages of the suite repair are worked on."
+)
 @click.option("--rounds", default=5, show_default=True, help="Rounds of each campaign.")
-def main(out: Path, suite: str, rounds: int) -> None:
+def main(out: Path, packages: int, rounds: int) -> None:
     """Run the campaigns and say what they took."""
-    out.mkdir(parents=True, exist_ok=True)
+    suite = _part(out / "suite", packages)
     model = embedded_model(load_or_train())
     script = ModelServer(Script(), "script", port=8401)
     calm = ModelServer(model, "embedded", port=8402)
