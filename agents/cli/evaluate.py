@@ -90,7 +90,12 @@ def evaluate(
     keys = [derive_seed("eval", salt, index) for index in range(seeds)]
     jobs = [
         EpisodeJob(
-            task=task.digest, task_id=task.task.id, tree=chosen.tree, seed=key, fingerprint=fingerprint
+            task=task.digest,
+            task_id=task.task.id,
+            tree=chosen.tree,
+            seed=key,
+            fingerprint=fingerprint,
+            model=source.spec,
         )
         for task in tasks
         for key in keys

@@ -128,6 +128,7 @@ def _attempts(
                 tree=chosen.tree,
                 seed=derive_seed("solve", seed, attempt),
                 fingerprint=fingerprint,
+                model=source.spec,
                 transcript=True,
             )
             result = next(iter(pool.run(chosen.files, [job])))

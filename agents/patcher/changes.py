@@ -140,8 +140,12 @@ def render_rule(change: Mapping[str, Any]) -> str:
 
 
 def _rules_on(tree: Mapping[str, bytes]) -> list[str]:
+    return list(_settings(tree)["rules"]["on"])
+
+
+def _settings(tree: Mapping[str, bytes]) -> dict[str, Any]:
     try:
-        return list(tomllib.loads(tree["harness.toml"].decode())["rules"]["on"])
+        return tomllib.loads(tree["harness.toml"].decode())
     except tomllib.TOMLDecodeError as error:
         raise CannotApply(f"harness.toml: {error}") from error
 
@@ -219,11 +223,13 @@ def _check_form(tree: Mapping[str, bytes]) -> None:
             raise CannotApply(f"harness.toml: want one line `{name} = …`")
     if len(re.findall(_ON, text)) != 1:
         raise CannotApply(
-            "harness.toml: want one list `on = […]` at the beginning of a line, and nothing behind it"
+            "harness.toml: want one list `on = […]` in [rules], at the beginning of a line, and nothing behind it"
         )
-    for name in _rules_on(tree):
-        if f"rules/{name}.py" not in tree:
-            raise CannotApply(f"harness.toml turns on the rule {name!r}, and there is no rules/{name}.py")
+    tools = _settings(tree).get("tools", {}).get("on", ())  # earlier harnesses have none
+    for kind, names in (("rule", _rules_on(tree)), ("tool", tools)):
+        for name in names:
+            if (path := f"{kind}s/{name}.py") not in tree:
+                raise CannotApply(f"harness.toml turns on the {kind} {name!r}, and there is no {path}")
 
 
 def _several(change: Mapping[str, Any], tree: Mapping[str, bytes]) -> dict[str, bytes]:

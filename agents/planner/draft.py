@@ -20,8 +20,8 @@ RANGES = {
 TEXTS = ("prompts/", "skills/", "memory/")
 """Folders of a harness whose files the model reads."""
 
-WITH_TOOLS = ("tools/", "dialogue/")
-"""Folders whose code runs only for a model that calls tools, `tools/edit.py` left out."""
+WITH_TOOLS = ("tools/", "dialogue/", "prompts/tools.md")
+"""What is there only for a model that calls tools, `tools/edit.py` left out."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,14 @@ def read_config(tree: Mapping[str, bytes]) -> dict[str, Any]:
         return {}
 
 
-def is_run(path: str, *, tools: bool) -> bool:
-    """Whether a file of the harness is code that runs for such a model: changes to any other are inert."""
-    if not path.endswith(".py") or path.startswith(TEXTS):
-        return False
+def concerns(path: str, *, tools: bool) -> bool:
+    """Whether a file of the harness has a part in episodes with such a model: changes to any other are inert."""
     return tools or path == "tools/edit.py" or not path.startswith(WITH_TOOLS)
+
+
+def is_run(path: str, *, tools: bool) -> bool:
+    """Whether it is code that runs in them."""
+    return path.endswith(".py") and not path.startswith(TEXTS) and concerns(path, tools=tools)
 
 
 def surface_of(path: str) -> str:

@@ -2,7 +2,7 @@
 
 from agents.models.errors import BudgetSpentError, RequestRefusedError
 from agents.planner.briefing import Brief, Failed, briefing
-from agents.planner.draft import Ground, signature
+from agents.planner.draft import Ground, concerns, signature
 from agents.planner.thought import EPISODE, Known, Thoughts, check, make_plan, salvage, sort_out
 from agents.thinking.ask import Prompt, Rejected, ask
 from agents.thinking.prompts import render
@@ -35,7 +35,7 @@ async def think(
         tried=frozenset(signature(branch.plan.operator, branch.plan.change) for branch in tried),
     )
     brief = Brief(
-        harness=ground.tree,
+        harness={p: data for p, data in ground.tree.items() if concerns(p, tools=ground.tools)},
         tasks=tasks,
         means=round_.incumbent_means,
         failed=failed,
