@@ -422,6 +422,10 @@ BROKEN = [
     (HOT, "compile: harness.toml: decoding.temperature is 9.0"),
     (RULE.replace('+on = ["lines"]', '+on = ["line"]'), "apply: harness.toml turns on the rule 'line'"),
     (
+        diff_to(toml=TOML.replace(b'"read", ', b'"peek", ')),
+        "apply: harness.toml turns on the tool 'peek', and there is no tools/peek.py",
+    ),
+    (
         RULE.replace('+on = ["lines"]', '+on = ["lines"]  # so'),
         "apply: harness.toml: want one list `on = […]`",
     ),

@@ -9,7 +9,7 @@ import pytest
 
 from agents.cli.request import seed_files
 from agents.patcher.changes import CannotApply, apply_change, check_compiles
-from agents.planner.draft import Draft, Ground, surface_of
+from agents.planner.draft import Draft, Ground, concerns, surface_of
 from agents.planner.grammar import PHRASES
 from agents.planner.mutate import mutations, sample
 from agents.planner.operators import drafts, graft
@@ -140,6 +140,13 @@ def test_only_code_that_runs_for_the_model_is_mutated() -> None:
         mutated = [draft for draft in found if draft.operator == "mutate"]
         assert {draft.change["path"] for draft in mutated} == paths
         assert {draft.surface for draft in mutated} == {"rule", "scaffold", "tool"}
+
+
+def test_what_is_there_for_tools_alone_concerns_no_other_model() -> None:
+    idle = {path for path in SEED if not concerns(path, tools=False)}
+    assert idle >= {"prompts/tools.md", "dialogue/__init__.py", "tools/read.py"}
+    assert not idle & {"prompts/system.md", "tools/edit.py", "agent.py", "harness.toml"}
+    assert all(concerns(path, tools=True) for path in SEED)
 
 
 def test_what_a_campaign_with_tools_found_in_them_is_not_brought_back_without() -> None:
