@@ -110,8 +110,8 @@ def _patch(user: str) -> str:
     added = "".join(f"+{line}\n" for line in body)
     return (
         f"--- /dev/null\n+++ b/rules/{name}.py\n@@ -0,0 +1,{len(body)} @@\n{added}"
-        f"--- a/harness.toml\n+++ b/harness.toml\n@@ -{at + 1},2 +{at + 1},2 @@\n [rules]\n"
-        f"-on = [{listed}]\n+on = [{more}]\n"
+        f"--- a/harness.toml\n+++ b/harness.toml\n@@ -{at + 1},3 +{at + 1},3 @@\n [rules]\n"
+        f"-on = [{listed}]\n+on = [{more}]\n {config[at + 2]}\n"
     )
 
 
