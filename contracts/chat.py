@@ -44,6 +44,9 @@ class Message(Record):
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
+    extra: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    """What a provider wants to see again with this message, such as its reasoning: for nobody else to read. Where there
+    is none it is left out of the message's bytes."""
 
 
 class Tool(Record):
@@ -71,7 +74,9 @@ class Usage(Record):
     """Tokens that a call read and wrote, and what it cost in US dollars."""
 
     input_tokens: int = 0
+    """All of them: those that were in the provider's cache, and those that were put there, are among them."""
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0
 
@@ -79,6 +84,7 @@ class Usage(Record):
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             cost=self.cost + other.cost,
         )

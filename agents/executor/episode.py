@@ -84,7 +84,8 @@ class Episode:
             {
                 "call": self.calls,
                 "said": [{"role": m.role, "content": m.content} for m in new if m.role != "assistant"],
-                "reply": msgspec.to_builtins(reply),
+                # What only its provider is to read again is no part of what was said, nor of what is graded.
+                "reply": msgspec.to_builtins(msgspec.structs.replace(reply, extra=msgspec.UNSET)),
             }
         )
 

@@ -1,8 +1,8 @@
-"""A model behind an OpenAI-compatible endpoint: asked by HTTP, again where that can help, never taken at its word.
+"""A model behind an endpoint: asked by HTTP, again where that can help, never taken at its word.
 
 Every call ends in one of a few named ways. A reply is a reply, malformed tool calls and refusals included: that is how
-the model behaved. Everything else is an error of the way to it (`ModelUnavailableError`, which is never a score) or of
-the request (`RequestRefusedError`).
+the model behaved. Everything else is an error of the way to it (`ModelUnavailableError`, which is never a score), of
+the request (`RequestRefusedError`), or of what the operator has set up (`EndpointMisconfiguredError`).
 """
 
 import hashlib
@@ -11,23 +11,23 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from agents.models import wire
-from agents.models.errors import (
-    BadReplyError,
-    EndpointMisconfiguredError,
-    ModelError,
-    ModelUnavailableError,
-    RequestRefusedError,
-)
+import msgspec
+
+from agents.models import messages, wire
+from agents.models.base import Wire
+from agents.models.errors import BadReplyError, ModelError, ModelUnavailableError, RequestRefusedError
+from agents.models.transport import AgainError, Transport
 from contracts.chat import ChatReply, ChatRequest
 from contracts.record import Record
 
-KEYS = ("RATCHET_API_KEY", "OPENAI_API_KEY")
-"""Variables that may hold the key, the first that is set."""
+WIRES: dict[str, Wire] = {"openai": wire, "anthropic": messages}
+"""Protocols by name."""
+KEYS = tuple(dict.fromkeys(key for each in WIRES.values() for key in each.KEYS))
+"""Variables that may hold a key."""
 TIMEOUT = 120.0
 """Seconds for one answer."""
 TRIES = 6
@@ -39,7 +39,7 @@ BROKEN_AFTER = 4
 """Calls in a row without an answer after which the endpoint counts as down."""
 COOLING = 30.0
 """Seconds for which an endpoint that is down is not asked."""
-_SPEC = re.compile(r"openai:(?P<name>.+?)@(?P<url>https?://.+)")
+_SPEC = re.compile(r"(?P<protocol>openai|anthropic):(?P<name>.+?)@(?P<url>https?://.+)")
 
 
 class Endpoint(Record):
@@ -47,15 +47,16 @@ class Endpoint(Record):
 
     name: str
     url: str
+    protocol: Literal["openai", "anthropic"] = "openai"
 
     @property
     def spec(self) -> str:
         """As `--model` takes it."""
-        return f"openai:{self.name}@{self.url}"
+        return f"{self.protocol}:{self.name}@{self.url}"
 
 
 def parse(spec: str) -> Endpoint:
-    """The endpoint of `openai:NAME@BASE_URL`.
+    """The endpoint of `openai:NAME@BASE_URL` or `anthropic:NAME@BASE_URL`.
 
     Raises:
         RequestRefusedError: it is not of that form; the message shows one that is.
@@ -64,12 +65,12 @@ def parse(spec: str) -> Endpoint:
     parts = urlsplit(match["url"]) if match else None
     if match is None or parts is None or not parts.hostname:
         raise RequestRefusedError(
-            f"{spec!r} names no model: want openai:NAME@BASE_URL, for example "
+            f"{spec!r} names no model: want openai:NAME@BASE_URL or anthropic:NAME@BASE_URL, for example "
             "openai:embedded@http://127.0.0.1:8321/v1"
         )
     if parts.username or parts.password:
         raise RequestRefusedError(f"a key does not belong into an address: set {KEYS[0]} instead")
-    return Endpoint(name=match["name"], url=match["url"].rstrip("/"))
+    return msgspec.convert(match.groupdict() | {"url": match["url"].rstrip("/")}, Endpoint)
 
 
 class Answered(Record):
@@ -80,7 +81,7 @@ class Answered(Record):
     """Of the try that was answered."""
     tries: int
     lost: int = 0
-    """Tries before it that the provider may have billed: those that took too long, or were cut off."""
+    """Tries before it that the provider may have billed: they took too long, were cut off, or could not be read."""
 
 
 def fingerprint(spec: str) -> str:
@@ -140,21 +141,20 @@ class EndpointModel:
         on_wait: Callable[[float], None] | None = None,
     ) -> None:
         """Raises RequestRefusedError when the openai package is not installed."""
-        try:
-            import openai
-        except ImportError:
-            raise RequestRefusedError(
-                "models behind endpoints need the package openai: pip install 'ratchet-harness[openai]'"
-            ) from None
         self.endpoint = endpoint
+        self.wire = WIRES[endpoint.protocol]
         self._unsupported = unsupported
         self._extra = dict(extra or {})
         self._sleep = sleep
         self._on_wait = on_wait
         self._breaker = Breaker()
-        self._key = key or next((key for name in KEYS if (key := os.environ.get(name))), "none")
-        self._client: openai.OpenAI = openai.OpenAI(
-            api_key=self._key, base_url=endpoint.url, timeout=timeout, max_retries=0
+        names = self.wire.KEYS
+        self._key = key or next((key for name in names if (key := os.environ.get(name))), "none")
+        self._transport = Transport(
+            self.wire.address(endpoint.url),
+            self.wire.headers(self._key),
+            timeout=timeout,
+            remedy=f"set {names[0]} to a key that it knows",
         )
 
     @property
@@ -166,8 +166,12 @@ class EndpointModel:
         """Answer one request. Raises as `ask` does."""
         return self.ask(request).reply
 
-    def ask(self, request: ChatRequest) -> Answered:
+    def ask(self, request: ChatRequest, more: Mapping[str, Any] | None = None) -> Answered:
         """Answer one request, and tell what it took.
+
+        Args:
+            request: what is asked.
+            more: fields that go into the body of this request as they are.
 
         Raises:
             RequestRefusedError: the endpoint does not take it, whenever it is asked.
@@ -175,86 +179,55 @@ class EndpointModel:
             ModelUnavailableError: there was no answer, whatever was tried.
         """
         self._breaker.check()
-        body = wire.body(request, self.endpoint.name, unsupported=self._unsupported) | self._extra
-        problem: ModelError = ModelUnavailableError("it was not asked")
+        body = self.body(request, more)
+        problem = ""
         lost = 0
         for attempt in range(TRIES):
             started, wait = time.monotonic(), None
             try:
-                reply = wire.reply(self._ask(body))
+                reply = self.wire.reply(self._transport.send(body))
             except BadReplyError as error:
-                problem = error
-                lost += 1
-            except _Again as error:
-                problem, wait = ModelUnavailableError(self._plain(str(error))), error.wait
+                problem = str(error)
                 lost += error.billed
+            except AgainError as error:
+                problem, wait = str(error), error.wait
+                lost += error.billed
+            except ModelError as error:
+                raise type(error)(self.plain(str(error))) from None  # the one before may hold the key
             else:
                 self._breaker.note(answered=True)
                 seconds = round(time.monotonic() - started, 4)
                 return Answered(reply=reply, seconds=seconds, tries=attempt + 1, lost=lost)
-            if attempt + 1 < TRIES:
-                self._wait(attempt, wait)
+            self._wait(attempt, wait)
         self._breaker.note(answered=False)
         raise ModelUnavailableError(
-            f"no answer from {self.endpoint.spec} in {TRIES} tries; the last: {problem}", lost=lost
+            f"no answer from {self.endpoint.spec} in {TRIES} tries; the last: {self.plain(problem)}",
+            lost=lost,
         )
 
-    def _wait(self, attempt: int, wished: float | None) -> None:
-        """Wait before a further try: as long as the endpoint wishes, else longer from time to time."""
-        if wished is not None and self._on_wait is not None:
-            self._on_wait(min(wished, LONGEST))
-        pause = PAUSES[min(attempt, len(PAUSES) - 1)] * random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
-        self._sleep(pause if wished is None else min(wished, LONGEST))
+    def body(self, request: ChatRequest, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON that a request is sent as."""
+        made = self.wire.body(request, self.endpoint.name, unsupported=self._unsupported)
+        return made | self._extra | dict(more or {})
 
-    def _ask(self, body: dict[str, Any]) -> bytes:
-        import openai
-
+    def lines(self, body: Mapping[str, Any]) -> Iterator[str]:
+        """The lines of a reply that comes as a stream; asked once. Raises as `ask` does."""
         try:
-            raw = self._client.chat.completions.with_raw_response.create(**body)
-            return raw.http_response.content
-        except openai.APITimeoutError as error:
-            raise _Again("it took too long", billed=True) from error
-        except openai.APIConnectionError as error:
-            refused = type(error.__cause__).__name__ == "ConnectError"  # of whichever library openai uses
-            raise _Again(f"the connection failed ({error.__cause__ or error})", billed=not refused) from error
-        except openai.APIStatusError as error:
-            status = error.status_code
-            if status in (408, 409, 425, 429) or status >= 500:
-                raise _Again(f"HTTP {status}: {error.message}", _wait(error.response.headers)) from error
-            kind = EndpointMisconfiguredError if status in (401, 402, 403, 404) else RequestRefusedError
-            raise kind(self._plain(_refusal(status, error.message, self.endpoint))) from error
-        except openai.OpenAIError as error:
-            raise _Again(f"{type(error).__name__}: {error}", billed=True) from error
+            yield from self._transport.lines(body)
+        except AgainError as error:
+            raise ModelUnavailableError(self.plain(str(error)), lost=int(error.billed)) from None
+        except ModelError as error:
+            raise type(error)(self.plain(str(error))) from None
 
-    def _plain(self, text: str) -> str:
+    def plain(self, text: str) -> str:
         """A text without the key, wherever it may have come from."""
         return text.replace(self._key, "•••") if len(self._key) > 4 else text
 
-
-class _Again(Exception):
-    """Raised when asking again may help: after how many seconds, if the server said so, and whether it may bill us."""
-
-    def __init__(self, reason: str, wait: float | None = None, *, billed: bool = False) -> None:
-        super().__init__(reason)
-        self.wait = wait
-        self.billed = billed
-
-
-def _wait(headers: Any) -> float | None:
-    try:
-        return max(0.0, float(headers.get("retry-after", "")))
-    except ValueError:
-        return None  # none is given, or a date
-
-
-def _refusal(status: int, message: str, endpoint: Endpoint) -> str:
-    where = f"{endpoint.url} refused the request (HTTP {status}: {message})"
-    if status in (401, 403):
-        return f"{where}: set {KEYS[0]} to a key that it knows"
-    if status == 402:
-        return f"{where}: the account has no credit left"
-    if status == 404:
-        return (
-            f"{where}: is the model's name right, and does the base URL end as the provider says (often /v1)?"
-        )
-    return where
+    def _wait(self, attempt: int, wished: float | None) -> None:
+        """Wait before a further try, if there is one: as the endpoint wishes, else longer from time to time."""
+        asked = None if wished is None else min(wished, LONGEST)
+        if asked is not None and self._on_wait is not None:
+            self._on_wait(asked)
+        if attempt + 1 < TRIES:
+            pause = PAUSES[min(attempt, len(PAUSES) - 1)] * random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
+            self._sleep(pause if asked is None else asked)

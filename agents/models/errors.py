@@ -1,11 +1,13 @@
 """What can go wrong when a model is asked.
 
 ModelError
-├── RequestRefusedError     the request itself is at fault: sending it again will not help
-├── ModelUnavailableError   no answer came: sending it again may help
+├── RequestRefusedError         the request itself is at fault: sending it again will not help
+├── ModelUnavailableError       no answer came: sending it again may help
 ├── EndpointMisconfiguredError  the endpoint wants another key, name or account: a person has to mend that
-├── BadReplyError           an answer came that is none
-└── WeightsUnreadableError  the frozen counts cannot be read
+├── BadReplyError               an answer came that is none
+├── BudgetSpentError            no budget covers the call
+├── UnseenRequestError          the call is not on record
+└── WeightsUnreadableError      the frozen counts cannot be read
 """
 
 
@@ -32,6 +34,11 @@ class EndpointMisconfiguredError(ModelError):
 
 class BadReplyError(ModelError):
     """Raised when a server sent something else than a reply: half of one, or an error under a status of success."""
+
+    def __init__(self, reason: str, *, billed: bool = True) -> None:
+        self.billed = billed
+        """Whether the provider may charge for it: for a reply that cannot be read, and for no error that it reports."""
+        super().__init__(reason)
 
 
 class WeightsUnreadableError(ModelError):

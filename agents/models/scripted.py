@@ -3,34 +3,61 @@
     with ScriptedServer([status(429, retry_after=1), half(), call("edit", {"line": 3})]) as server:
         ...
 
-It speaks the OpenAI protocol over real sockets. When the script is over, its last line is repeated.
+It speaks the OpenAI protocol below `url` and Anthropic's below `anthropic_url`, over real sockets, whole or as a
+stream. When the script is over, its last line is repeated.
 """
 
+import json
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from agents.models import wire
+from agents.models import messages, wire
+from agents.models.serve import chunks
 from contracts.chat import ChatReply, Message, ToolCall, Usage
 
 Line = Callable[[Any], None]
 """One answer of a script."""
+USAGE = Usage(input_tokens=10, output_tokens=3)
+_ID = "scripted-1"
+
+
+# What a model may do ------------------------------------------------------------------------------------------
 
 
 def reply(given: ChatReply) -> Line:
-    """An ordinary reply."""
-    return raw(msgspec.json.encode(wire.answer(given, "scripted", "chatcmpl-1", 0)))
+    """An ordinary reply, in the protocol in which it was asked for."""
+
+    def line(handler: Any) -> None:
+        body = getattr(handler, "asked", {})
+        if body.get("stream"):
+            raw(_stream(handler, given, body), headers=[("Content-Type", "text/event-stream")])(handler)
+        else:
+            raw(msgspec.json.encode(_whole(handler, given)))(handler)
+
+    return line
+
+
+def respond(answer: Callable[[dict[str, Any]], ChatReply | str | Line]) -> Line:
+    """A reply that follows from the request's body: a record, words, or any other line."""
+
+    def line(handler: Any) -> None:
+        found = answer(handler.asked)
+        if isinstance(found, str):
+            found = say(found)
+        (reply(found) if isinstance(found, ChatReply) else found)(handler)
+
+    return line
 
 
 def say(text: str, usage: Usage | None = None) -> Line:
     """A reply in words."""
-    message = Message(role="assistant", content=text)
-    return reply(ChatReply(message=message, usage=usage or Usage(input_tokens=10, output_tokens=3)))
+    return reply(ChatReply(message=Message(role="assistant", content=text), usage=usage or USAGE))
 
 
 def call(name: str, arguments: dict[str, Any]) -> Line:
@@ -40,12 +67,63 @@ def call(name: str, arguments: dict[str, Any]) -> Line:
     return reply(ChatReply(message=message, finish_reason="tool_calls", usage=usage))
 
 
+def refuse(text: str = "I would rather not.") -> Line:
+    """A refusal."""
+    message = Message(role="assistant", content=text)
+    return reply(ChatReply(message=message, finish_reason="refusal", usage=USAGE))
+
+
+def garbled_call(name: str = "edit", arguments: str = '{"line": 3', *, cut: bool = False) -> Line:
+    """A call of a tool that cannot be read; with `cut`, since the answer ended there."""
+
+    def change(body: dict[str, Any]) -> None:
+        if "choices" in body:
+            choice = body["choices"][0]
+            function = {"name": name, "arguments": arguments}
+            choice["message"]["tool_calls"] = [{"id": "call-1", "type": "function", "function": function}]
+            choice["finish_reason"] = "length" if cut else "tool_calls"
+        else:
+            body["content"] = [{"type": "tool_use", "id": "call-1", "name": name, "input": arguments}]
+            body["stop_reason"] = "max_tokens" if cut else "tool_use"
+
+    return changed(change)
+
+
+def changed(change: Callable[[dict[str, Any]], None], text: str = "hello") -> Line:
+    """A reply in words whose JSON was changed before it is sent."""
+
+    def line(handler: Any) -> None:
+        whole = _whole(handler, ChatReply(message=Message(role="assistant", content=text), usage=USAGE))
+        change(whole)
+        raw(msgspec.json.encode(whole))(handler)
+
+    return line
+
+
+# What a provider may do ---------------------------------------------------------------------------------------
+
+
+def uncounted(text: str = "hello") -> Line:
+    """A reply without usage."""
+    return changed(lambda body: body.pop("usage"), text)
+
+
+def miscounted(text: str = "hello") -> Line:
+    """A reply whose usage is nonsense."""
+    return changed(lambda body: body.update(usage=dict.fromkeys(body["usage"], -5)), text)
+
+
+def reported(code: int, message: str = "scripted") -> Line:
+    """An error under a status of success."""
+    return raw(msgspec.json.encode({"base_resp": {"status_code": code, "status_msg": message}}))
+
+
 def raw(data: bytes, *, code: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Line:
     """Any bytes as the answer."""
 
     def line(handler: Any) -> None:
         handler.send_response(code)
-        for name, value in (("Content-Type", "application/json"), *headers):
+        for name, value in {"Content-Type": "application/json", **dict(headers)}.items():
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
@@ -61,11 +139,13 @@ def status(code: int, message: str = "scripted", *, retry_after: float | None = 
 
 
 def half(share: float = 0.5) -> Line:
-    """Half of a reply, then the connection is cut."""
+    """Half of a reply, or of a stream, then the connection is cut."""
 
     def line(handler: Any) -> None:
-        whole = ChatReply(message=Message(role="assistant", content="x" * 200))
-        data = msgspec.json.encode(wire.answer(whole, "scripted", "chatcmpl-1", 0))
+        given = ChatReply(message=Message(role="assistant", content="x" * 200))
+        body = getattr(handler, "asked", {})
+        whole = msgspec.json.encode(_whole(handler, given))
+        data = _stream(handler, given, body) if body.get("stream") else whole
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(data)))
@@ -80,12 +160,59 @@ def half(share: float = 0.5) -> Line:
 
 def hang() -> Line:
     """No answer until the server ends."""
+    return slow(half(), None)
+
+
+def slow(line: Line, seconds: float | None) -> Line:
+    """Another line, after so many seconds."""
+
+    def late(handler: Any) -> None:
+        if handler.server.ended.wait(seconds):
+            handler.close_connection = True
+        else:
+            line(handler)
+
+    return late
+
+
+def trickle(every: float) -> Line:
+    """A reply byte by byte, with so many seconds between them."""
 
     def line(handler: Any) -> None:
-        handler.server.ended.wait()
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        while not handler.server.ended.wait(every):
+            try:
+                handler.wfile.write(b" ")
+                handler.wfile.flush()
+            except OSError:
+                break
         handler.close_connection = True
 
     return line
+
+
+# The server ---------------------------------------------------------------------------------------------------
+
+
+def _is_anthropic(handler: Any) -> bool:
+    return bool(handler.path.endswith("/messages"))
+
+
+def _whole(handler: Any, given: ChatReply) -> dict[str, Any]:
+    if _is_anthropic(handler):
+        return messages.answer(given, "scripted", _ID)
+    return wire.answer(given, "scripted", _ID, 0)
+
+
+def _stream(handler: Any, given: ChatReply, body: dict[str, Any]) -> bytes:
+    if _is_anthropic(handler):
+        events = messages.events(given, "scripted", _ID)
+        return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
+    _, asked = wire.asked(msgspec.json.encode(body))
+    parts: Iterator[dict[str, Any]] = chunks(given, asked, "scripted", _ID)
+    return "".join(f"data: {json.dumps(part)}\n\n" for part in parts).encode() + b"data: [DONE]\n\n"
 
 
 class ScriptedServer(ThreadingHTTPServer):
@@ -105,8 +232,13 @@ class ScriptedServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """The base address."""
+        """The base address of the OpenAI protocol."""
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    @property
+    def anthropic_url(self) -> str:
+        """The base address of Anthropic's protocol."""
+        return f"http://127.0.0.1:{self.server_address[1]}/anthropic"
 
     def take(self, body: dict[str, Any], key: str) -> Line:
         """The next line, for a request."""
@@ -134,7 +266,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        self.server.take(msgspec.json.decode(data), self.headers.get("Authorization", ""))(self)
+        self.asked = msgspec.json.decode(data)
+        key = self.headers.get("Authorization") or self.headers.get("x-api-key") or ""
+        self.server.take(self.asked, key)(self)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
         """Tests look at `asked`."""

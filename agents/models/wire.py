@@ -3,15 +3,21 @@
 Whatever a server sends is taken as hostile: what cannot be understood is an error that says so, and never half a reply.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from agents.models import base
+from agents.models.base import FinishReason
 from agents.models.errors import BadReplyError, RequestRefusedError
 from contracts.chat import ChatReply, ChatRequest, Decoding, Message, Tool, ToolCall, Usage
 from contracts.statistics import derive_seed
 
-FinishReason = Literal["stop", "tool_calls", "length", "refusal", "malformed"]
+KEYS = ("RATCHET_API_KEY", "OPENAI_API_KEY")
+LACKS: frozenset[str] = frozenset()
+STOP = "stop"
+REASONING = ("reasoning", "reasoning_content", "reasoning_details")
+"""Fields in which providers tell how a model came to its answer, and which some of them want to see again."""
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
     "tool_calls": "tool_calls",
@@ -23,7 +29,7 @@ _FINISH: dict[str, FinishReason] = {
 
 class _Function(msgspec.Struct):
     name: str = ""
-    arguments: str = ""
+    arguments: str | dict[str, Any] | None = ""
 
 
 class _Call(msgspec.Struct):
@@ -38,6 +44,9 @@ class _Said(msgspec.Struct):
     tool_calls: list[_Call] | None = None
     tool_call_id: str = ""
     refusal: str | None = None
+    reasoning: Any = None
+    reasoning_content: Any = None
+    reasoning_details: Any = None
 
 
 class _ToolFunction(msgspec.Struct):
@@ -75,6 +84,8 @@ class _Usage(msgspec.Struct):
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
     prompt_tokens_details: _Details | None = None
+    prompt_cache_hit_tokens: int | None = None
+    """How some say the same."""
 
 
 class _Choice(msgspec.Struct):
@@ -82,16 +93,21 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class _Base(msgspec.Struct):
-    status_code: int = 0
-    status_msg: str = ""
-
-
 class _Answer(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    base_resp: _Base | None = None
+    usage: Any = None
+    base_resp: base.BaseResp | None = None
     error: dict[str, Any] | str | None = None
+
+
+def address(url: str) -> str:
+    """Where requests go, for a base URL."""
+    return f"{url}/chat/completions"
+
+
+def headers(key: str) -> dict[str, str]:
+    """What goes with every request."""
+    return {"Authorization": f"Bearer {key}"}
 
 
 # Requests ----------------------------------------------------------------------------------------------------
@@ -112,7 +128,8 @@ def body(request: ChatRequest, model: str, *, unsupported: frozenset[str] = froz
             }
             for tool in request.tools
         ]
-    made["messages"] = [_said(message) for message in request.messages]
+    replay = "reasoning" not in unsupported
+    made["messages"] = [_said(message, replay=replay) for message in request.messages]
     decoding = msgspec.structs.asdict(request.decoding)
     plain = msgspec.structs.asdict(Decoding())
     made |= {
@@ -121,13 +138,13 @@ def body(request: ChatRequest, model: str, *, unsupported: frozenset[str] = froz
         if value != plain[name] or name in ("temperature", "top_p")
     }
     if request.max_tokens:
-        made["max_tokens"] = request.max_tokens
+        made["max_completion_tokens" if "max_tokens" in unsupported else "max_tokens"] = request.max_tokens
     if request.noise:
         made["seed"] = int(derive_seed("noise", request.noise)[:8], 16) & 0x7FFFFFFF
     return {name: value for name, value in made.items() if name not in unsupported}
 
 
-def _said(message: Message) -> dict[str, Any]:
+def _said(message: Message, *, replay: bool = True) -> dict[str, Any]:
     made: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.tool_calls:
         made["tool_calls"] = [
@@ -140,6 +157,9 @@ def _said(message: Message) -> dict[str, Any]:
         ]
     if message.tool_call_id:
         made["tool_call_id"] = message.tool_call_id
+    if replay and message.extra and message.role == "assistant":
+        # It came through a harness, which may put anything there: no other field is taken from it.
+        made |= {name: message.extra[name] for name in REASONING if name in message.extra}
     return made
 
 
@@ -178,47 +198,42 @@ def _message(said: _Said) -> Message:
     text = said.content
     if isinstance(text, list):
         text = "".join(str(part.get("text", "")) for part in text)
+    extra = {name: value for name in REASONING if (value := getattr(said, name)) is not None}
     return Message(
         role="system" if said.role == "developer" else said.role,  # type: ignore[arg-type]
         content=text or "",
-        tool_calls=tuple(_call(call) for call in said.tool_calls or ()),
+        tool_calls=tuple(_call(call, number) for number, call in enumerate(said.tool_calls or ())),
         tool_call_id=said.tool_call_id,
+        extra=extra or msgspec.UNSET,
     )
 
 
-def _call(call: _Call) -> ToolCall:
+def _call(call: _Call, number: int) -> ToolCall:
+    arguments = call.function.arguments or "{}"
+    if not call.function.name:
+        raise BadReplyError("a call of a tool without a name")
     try:
-        arguments = msgspec.json.decode(call.function.arguments or "{}", type=dict[str, Any])
+        if isinstance(arguments, str):
+            arguments = msgspec.json.decode(arguments, type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise BadReplyError(
             f"a call of {call.function.name!r} whose arguments are no object ({error})"
         ) from error
-    return ToolCall(id=call.id, name=call.function.name, arguments=arguments)
+    return ToolCall(id=call.id or f"call-{number}", name=call.function.name, arguments=arguments)
 
 
 # Replies -----------------------------------------------------------------------------------------------------
 
 
 def reply(data: bytes) -> ChatReply:
-    """A reply from a server's JSON.
-
-    A call of a tool that cannot be read makes a reply that ended `malformed`: the model's fault, and said so. What is
-    no reply at all, or an error under a status of success, is the server's.
-
-    Raises:
-        BadReplyError: the server sent something else than a reply.
-    """
+    """A reply from a server's JSON; see `agents.models.base.Wire.reply`."""
     try:
         found = msgspec.json.decode(data, type=_Answer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadReplyError(f"the reply cannot be read ({error})") from error
-    if found.base_resp is not None and found.base_resp.status_code:
-        raise BadReplyError(
-            f"the server reports error {found.base_resp.status_code} under a status of success: "
-            f"{found.base_resp.status_msg}"
-        )
-    if found.error:
-        raise BadReplyError(f"the server reports an error under a status of success: {found.error}")
+    reported = base.reported(found.base_resp, found.error)
+    if reported is not None:
+        return reported
     if not found.choices:
         raise BadReplyError("the reply holds no choice")
     choice = found.choices[0]
@@ -233,20 +248,19 @@ def reply(data: bytes) -> ChatReply:
     try:
         message = _message(choice.message)
     except BadReplyError as error:
-        return ChatReply(
-            message=Message(role="assistant", content=f"[the tool call could not be read: {error}]"),
-            finish_reason="malformed",
-            usage=usage,
-        )
+        return base.unreadable(error, usage, cut=finish == "length")
     if message.tool_calls and finish == "stop":
         finish = "tool_calls"
     return ChatReply(message=message, finish_reason=finish, usage=usage)
 
 
-def _spent(usage: _Usage | None) -> Usage:
-    if usage is None:
-        return Usage()
-    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else 0
+def _spent(told: Any) -> Usage:
+    try:
+        usage = msgspec.convert(told, _Usage)
+    except msgspec.ValidationError:
+        return Usage()  # none, or nonsense: the answer is one all the same
+    details = usage.prompt_tokens_details
+    cached = details.cached_tokens if details else usage.prompt_cache_hit_tokens
     return Usage(
         input_tokens=max(0, usage.prompt_tokens or 0),
         cached_tokens=max(0, cached or 0),

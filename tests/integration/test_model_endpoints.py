@@ -265,7 +265,9 @@ def test_a_parameter_that_is_not_honoured_is_not_sent() -> None:
     "spec", ["", "gpt", "openai:", "openai:x", "openai:@http://a", "openai:x@ftp://a", "openai:x@http://", "other:x@http://a"]
 )  # fmt: skip
 def test_a_name_of_no_model_is_refused_with_one_that_is(spec: str) -> None:
-    with pytest.raises(RequestRefusedError, match=r"want openai:NAME@BASE_URL, for example"):
+    with pytest.raises(
+        RequestRefusedError, match=r"want openai:NAME@BASE_URL or anthropic:NAME@BASE_URL, for example"
+    ):
         parse(spec)
 
 
