@@ -2,6 +2,7 @@
 
 import datetime as dt
 import fnmatch
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -35,11 +36,19 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """False where no entry fits, so that calls count as free."""
 
     def cost(self, usage: Usage) -> float:
-        """US dollars for what was used."""
-        cached = min(usage.cached_tokens, usage.input_tokens)
-        read = self.input if self.cache_read is None else self.cache_read
-        fresh = usage.input_tokens - cached
-        return (fresh * self.input + cached * read + usage.output_tokens * self.output) / MILLION
+        """US dollars for what was used. Each input token counts once: read from the cache, written, or fresh."""
+        read = min(usage.cached_tokens, usage.input_tokens)
+        written = min(usage.cache_write_tokens, usage.input_tokens - read)
+        reading = self.input if self.cache_read is None else self.cache_read
+        writing = self.input if self.cache_write is None else self.cache_write
+        fresh = usage.input_tokens - read - written
+        total = fresh * self.input + read * reading + written * writing + usage.output_tokens * self.output
+        return total / MILLION
+
+    def blended(self, usage: Usage) -> float:
+        """US dollars for a million tokens of any kind, in the proportions in which they were used; 0 for none."""
+        tokens = usage.input_tokens + usage.output_tokens
+        return MILLION * self.cost(usage) / tokens if tokens else 0.0
 
     def bound(self, input_tokens: int, output_tokens: int) -> float:
         """US dollars that so many tokens can cost at most."""
@@ -89,6 +98,10 @@ def _price(entry: Mapping[str, Any]) -> Price:
             "output, cache_read, cache_write, in US dollars for a million tokens"
         ) from error
     amounts = (price.input, price.output, price.cache_read or 0.0, price.cache_write or 0.0)
+    if not all(map(math.isfinite, amounts)):
+        raise PricesUnreadable(
+            f"the price of {price.model!r} is no number; want US dollars for a million tokens"
+        )
     if min(amounts) < 0:
         raise PricesUnreadable(f"the price of {price.model!r} is below 0")
     return price
