@@ -221,7 +221,7 @@ class Probe:
     def _stop(self) -> Finding:
         question = Question(text="Count from 1 to 9, with spaces between.")
         try:
-            reply = self.ask(question, extra={"stop": ["5"]})
+            reply = self.ask(question, extra={self._model.wire.STOP: ["5"]})
         except RequestRefusedError as error:
             return Finding(name="stop", state="refused", seen=_short(error))
         text = reply.message.content
