@@ -91,6 +91,12 @@ class Capabilities(Record):
         )
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """What is not sent to it: those parameters, and the reasoning of earlier answers where it takes none."""
+        refused = any(found.name == "reasoning" and found.state == "refused" for found in self.findings)
+        return (*self.unsupported, "reasoning") if refused else self.unsupported
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over what it honours: another one means that something has changed behind the name."""
         states = sorted((found.name, found.state) for found in self.findings)

@@ -30,7 +30,7 @@ class Finding(Record):
     "--model",
     default="",
     metavar="MODEL",
-    help="Ask this endpoint what it honours instead, by some fifty short calls: openai:NAME@BASE_URL, or another.",
+    help="Ask this endpoint what it honours instead, by some sixty short calls: openai:NAME@BASE_URL, or another.",
 )
 @click.option(
     "--config",

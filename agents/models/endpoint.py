@@ -193,6 +193,9 @@ class EndpointModel:
                 problem, wait = str(error), error.wait
                 lost += error.billed
             except ModelError as error:
+                if self._renamed(body, error):
+                    body = self.body(request, more)
+                    continue
                 raise type(error)(self.plain(str(error))) from None  # the one before may hold the key
             else:
                 self._breaker.note(answered=True)
@@ -204,6 +207,14 @@ class EndpointModel:
             f"no answer from {self.endpoint.spec} in {TRIES} tries; the last: {self.plain(problem)}",
             lost=lost,
         )
+
+    def _renamed(self, body: Mapping[str, Any], error: ModelError) -> bool:
+        """Whether an endpoint wants an answer's length by its newer name; it is asked by that from now on."""
+        renamed = "max_tokens" in body and "max_completion_tokens" in str(error)
+        if renamed and isinstance(error, RequestRefusedError):
+            self._unsupported |= {"max_tokens"}
+            return True
+        return False
 
     def body(self, request: ChatRequest, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The JSON that a request is sent as."""

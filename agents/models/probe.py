@@ -1,4 +1,4 @@
-"""What an endpoint honours, found out by asking: some fifty short calls, none of which depends on what it claims.
+"""What an endpoint honours, found out by asking: some sixty short calls, none of which depends on what it claims.
 
 Whether a parameter does anything shows only where answers differ by luck. So several questions are tried, an edit of a
 small program, a number by chance, a made-up word: a model that answers one of them always alike may answer another
@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from agents.models import probe_forms as forms
 from agents.models.endpoint import EndpointModel
 from agents.models.errors import ModelError, RequestRefusedError
 from contracts.chat import (
@@ -30,8 +31,8 @@ DRAWS = 4
 """Answers by which it is seen whether they differ."""
 HOT, COLD = 1.0, 0.05
 """Temperatures; some providers take none above 1, and none of 0."""
-SHORT = 200
-"""Tokens of an answer."""
+SHORT, LONGER = 200, 2000
+"""Tokens of an answer, and of one by a model that thinks before it answers."""
 LONG = 1500
 """Words of a prompt that is worth a provider's cache."""
 
@@ -60,6 +61,8 @@ PICK = Tool(
 )
 PLAIN = Decoding()
 NO_QUESTION = "no question was found whose answers differ by temperature"
+COUNT = "Count from 1 to 9, with spaces between."
+CAT = "Say hello to a cat. Should you answer in JSON, call the field `words`."
 PROGRAM = "def clip(xs, low, high):\n    return [x for x in xs if x > low and x < high]\n"
 
 
@@ -84,28 +87,35 @@ QUESTIONS = (
 class Probe:
     """One endpoint under question."""
 
-    def __init__(self, make: Callable[..., EndpointModel], model: str) -> None:
-        """`make(extra=…)` gives a client with further fields in the bodies of its requests."""
-        self._make = make
-        self._model = make()
+    def __init__(self, make: Callable[[], EndpointModel], model: str) -> None:
+        """`make` gives a client of the endpoint that `model` names."""
+        self.model = make()
         self._name = model
+        self._tokens = SHORT
         self.calls = 0
         self.usage = Usage()
 
     def run(self, told: Callable[[str], None] = lambda _: None) -> Capabilities:
         """Ask everything. Raises ModelError when the endpoint does not answer a plain question."""
         first = self.ask(QUESTIONS[0])
-        found = [_usage(first), self._tools(first)]
+        if first.finish_reason == "length":
+            self._tokens = LONGER
+            first = self.ask(QUESTIONS[0])
+        found = [_usage(first), self._tools(first), forms.reasoning(self, QUESTIONS[0], first)]
         told("temperature")
         lively, temperature = self._temperature()
-        found += [temperature, self._zero(lively)]
+        found += [temperature, self._zero(lively), forms.temperature_range(self, lively or QUESTIONS[0])]
         told("top_p, seed")
         found += [self._narrow(lively), self._seed(lively)]
         for name in ("frequency_penalty", "presence_penalty"):
             told(name)
             found.append(self._penalty(name))
-        told("stop, max_tokens, caching")
-        found += [self._stop(), self._max_tokens(), self._caching()]
+        told("stop, JSON, max_tokens, caching")
+        found += [forms.stop(self, Question(text=COUNT)), forms.forced_json(self, Question(text=CAT))]
+        found += [self._max_tokens(), self._caching()]
+        told("streams, errors")
+        plain = self.request(QUESTIONS[0])
+        found += [*forms.streaming(self, plain), forms.errors(self, plain)]
         return Capabilities(model=self._name, findings=tuple(found))
 
     # Asking
@@ -117,21 +127,33 @@ class Probe:
         luck: str = "",
         before: Sequence[Message] = (),
         extra: dict[str, Any] | None = None,
-        tokens: int = SHORT,
+        tokens: int = 0,
         decoding: Decoding = PLAIN,
     ) -> ChatReply:
         """One answer."""
-        request = ChatRequest(
+        request = self.request(question, luck=luck, before=before, tokens=tokens, decoding=decoding)
+        self.calls += 1
+        reply = self.model.ask(request, extra).reply
+        self.usage += reply.usage
+        return reply
+
+    def request(
+        self,
+        question: Question,
+        *,
+        luck: str = "",
+        before: Sequence[Message] = (),
+        tokens: int = 0,
+        decoding: Decoding = PLAIN,
+    ) -> ChatRequest:
+        """What is asked for one answer."""
+        return ChatRequest(
             messages=(Message(role="user", content=question.text), *before),
             tools=question.tools,
             decoding=decoding,
-            max_tokens=tokens,
+            max_tokens=tokens or self._tokens,
             noise=luck,
         )
-        self.calls += 1
-        reply = (self._make(extra=extra) if extra else self._model).ask(request).reply
-        self.usage += reply.usage
-        return reply
 
     def different(self, question: Question, decoding: Decoding) -> int:
         """How many different answers there are among some."""
@@ -187,6 +209,8 @@ class Probe:
         return Finding(name=name, state="honoured" if count == 1 else "ignored", seen=seen)
 
     def _seed(self, question: Question | None) -> Finding:
+        if "seed" in self.model.wire.LACKS:
+            return forms.lacking("seed")
         if question is None:
             return Finding(
                 name="seed", state="unknown", seen="no question has answers that differ by temperature"
@@ -199,6 +223,8 @@ class Probe:
 
     def _penalty(self, name: str) -> Finding:
         """Whether an answer that stands there several times already is given again."""
+        if name in self.model.wire.LACKS:
+            return forms.lacking(name)
         cold = Decoding(temperature=COLD)
         fine = msgspec.structs.replace(cold, **{name: 2.0})
         seen = []
@@ -215,20 +241,11 @@ class Probe:
                 return Finding(name=name, state="refused", seen=_short(error))
             if _said(again) != _said(fined):
                 return Finding(name=name, state="honoured", seen="another answer at 2 than at 0")
-            seen.append("the same answer at 2 as at 0")
+            if _said(again) != _said(ChatReply(message=Message(role="assistant"))):
+                seen.append("the same answer at 2 as at 0")
+        if not seen:  # a model that was still thinking when its tokens were spent
+            return Finding(name=name, state="unknown", seen="it answered nothing")
         return Finding(name=name, state="ignored", seen=seen[0])
-
-    def _stop(self) -> Finding:
-        question = Question(text="Count from 1 to 9, with spaces between.")
-        try:
-            reply = self.ask(question, extra={self._model.wire.STOP: ["5"]})
-        except RequestRefusedError as error:
-            return Finding(name="stop", state="refused", seen=_short(error))
-        text = reply.message.content
-        if "4" not in text:
-            return Finding(name="stop", state="unknown", seen="it did not count")
-        state = "ignored" if "5" in text else "honoured"
-        return Finding(name="stop", state=state, seen=f"it said {text[:30]!r}")  # type: ignore[arg-type]
 
     def _max_tokens(self) -> Finding:
         name, question = "max_tokens", Question(text="Count from 1 to 200 in words.")

@@ -174,6 +174,8 @@ def asked(data: bytes) -> tuple[ChatRequest, Asked]:
         messages = tuple(_message(each) for each in found.messages)
     except (msgspec.MsgspecError, UnicodeDecodeError, BadReplyError) as error:
         raise RequestRefusedError(f"this is no chat request: {error}") from error
+    if not messages:
+        raise RequestRefusedError("this is no chat request: it holds no message")
     given = {
         name: value
         for name in Decoding.__struct_fields__

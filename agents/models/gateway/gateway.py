@@ -32,7 +32,7 @@ from contracts import events as e
 from contracts.calls import Call, ModelAnswer, ModelRequest, call_key
 from contracts.chat import ChatReply, ChatRequest, Usage, estimate_tokens, messages_bytes
 from contracts.lineage import Campaign
-from contracts.models import Charge
+from contracts.models import Capabilities, Charge
 from eventstore.errors import Conflict
 
 MESSAGE = 768 * 1024
@@ -194,7 +194,8 @@ class Gateway:
                 await account.open()
                 for spec in models.named:
                     if probed := await last_probe(self._desk.ledger, spec):
-                        self._ways.leave_out(spec, probed.unsupported)
+                        found = Capabilities(model=spec, findings=probed.findings)
+                        self._ways.leave_out(spec, found.left_out)
                 self._tasks.start_soon(account.run)
                 self._accounts[name] = account
         if asked.model not in self._accounts[name].models.named:

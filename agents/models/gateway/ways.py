@@ -2,9 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from agents.config import Config, EndpointConfig
 from agents.models.endpoint import EndpointModel, parse
@@ -44,7 +43,7 @@ class Ways:
         """Never send these parameters to a model, which does not honour them."""
         self._left_out[spec] = frozenset(parameters)
 
-    def client(self, spec: str, *, extra: Mapping[str, Any] | None = None) -> EndpointModel:
+    def client(self, spec: str) -> EndpointModel:
         """A client of a model's endpoint. Raises RequestRefusedError when the name is none."""
         endpoint = parse(spec)
         allowed = self._config.endpoint(endpoint.url)
@@ -52,7 +51,7 @@ class Ways:
             endpoint,
             unsupported=self._left_out.get(spec, frozenset()),
             key=os.environ.get(allowed.key_env) if allowed.key_env else None,
-            extra={**allowed.extra, **(extra or {})},
+            extra=allowed.extra,
             timeout=allowed.timeout,
             on_wait=self._throttle(endpoint.url, allowed).hold,
         )
