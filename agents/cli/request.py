@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 import contracts
-from agents.models.endpoint import fingerprint
+from agents.models.endpoint import fingerprint, lacking
 from agents.models.probed import last_probe
 from agents.models.shared import ensure_model
 from agents.tasks.join import Joined
@@ -151,8 +151,10 @@ async def request_campaign(
 
 async def _fixed(ledger: LedgerClient, spec: str) -> tuple[str, ...]:
     """Decoding parameters with which the harness's model does nothing, as far as anybody has looked."""
-    probed = await last_probe(ledger, spec) if spec else None
-    return probed.unsupported if probed else ()
+    if not spec:
+        return ()
+    probed = await last_probe(ledger, spec)
+    return probed.unsupported if probed else lacking(spec)
 
 
 async def _resume(ledger: LedgerClient, stream: str, state: Lineage, actor: str) -> None:

@@ -22,6 +22,7 @@ from agents.models.base import Wire
 from agents.models.errors import BadReplyError, ModelError, ModelUnavailableError, RequestRefusedError
 from agents.models.transport import AgainError, Transport
 from contracts.chat import ChatReply, ChatRequest
+from contracts.models import DECODING
 from contracts.record import Record
 
 WIRES: dict[str, Wire] = {"openai": wire, "anthropic": messages}
@@ -87,6 +88,11 @@ class Answered(Record):
 def fingerprint(spec: str) -> str:
     """The name under which a provider keeps the weights, and where: they cannot be looked at."""
     return hashlib.sha256(spec.encode()).hexdigest()
+
+
+def lacking(spec: str) -> tuple[str, ...]:
+    """Decoding parameters that a model's protocol does not have. Raises RequestRefusedError when the name is none."""
+    return tuple(name for name in DECODING if name in WIRES[parse(spec).protocol].LACKS)
 
 
 class Breaker:

@@ -8,7 +8,7 @@ import pytest
 
 from agents.executor.episode import run_episode
 from agents.executor.reports import Reports
-from agents.models.endpoint import TRIES, Endpoint, EndpointModel, fingerprint, parse
+from agents.models.endpoint import TRIES, Endpoint, EndpointModel, fingerprint, lacking, parse
 from agents.models.errors import (
     EndpointMisconfiguredError,
     ModelError,
@@ -169,6 +169,8 @@ def test_an_address_says_which_protocol_is_spoken() -> None:
     found = parse("anthropic:large@https://host/anthropic/")
     assert found == Endpoint(name="large", url="https://host/anthropic", protocol="anthropic")
     assert parse(found.spec) == found
+    assert lacking(found.spec) == ("frequency_penalty", "presence_penalty")
+    assert lacking("openai:large@https://host/v1") == ()
     assert fingerprint(found.spec) != fingerprint("openai:large@https://host/anthropic")
 
 
