@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from contracts.record import Record
+from contracts.stacks import Stacking
 
 
 class Summary(Record):
@@ -40,6 +41,24 @@ class Predictions(Record):
     outputs: int
     values: bytes
     """float64, configurations x seeds x all rows held out x outputs; NaN where a fit failed, as `undefined` tells."""
+
+
+class StackResult(Record):
+    """What came of a stack. Stacks are numbered on after the configurations, in `summaries` and `undefined`, too."""
+
+    stage: Stacking
+    scores: dict[str, tuple[tuple[float | None, ...], ...]]
+    """Metric → seed → fold; None where a score is undefined."""
+    summaries: tuple[Summary, ...] = ()
+    undefined: tuple[Undefined, ...] = ()
+    members: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    """Seed → division of the rows (a repeat) → configurations that it looks at, learning from all rows."""
+    weights: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    """The weight of each of these; nothing for a logistic stack, which has coefficients and no weights."""
+    left_out: tuple[int, ...] = ()
+    """Configurations that it cannot look at, as a fit of theirs failed."""
+    predictions: bytes = b""
+    """As those of configurations: seeds x all rows held out x outputs; only if they were asked for."""
 
 
 class Kernel(Record):
@@ -96,6 +115,9 @@ class ExperimentResult(Record, tag="experimented"):
     undefined: tuple[Undefined, ...] = ()
     predictions: Predictions | None = None
     provenance: Provenance = Provenance()
+    families: tuple[str, ...] = ()
+    """The family of each configuration, where there are several."""
+    stacks: tuple[StackResult, ...] = ()
 
 
 class StoredResult(Record, tag="stored"):

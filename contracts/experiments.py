@@ -1,12 +1,14 @@
 """Experiments as jobs: what is to be fitted on which splits of which data.
 
-An experiment fits a family of models in many configurations, with every seed, on every fold of the data, and
-scores what each predicts for the rows that its fold held out. Its id is the hash of all that determines the
-result; how the data travelled and what the job needs of a worker are left out of it.
+An experiment fits families of models in many configurations, with every seed, on every fold of the data, and
+scores what each predicts for the rows that its fold held out, and what stacks make of these predictions. Its id
+is the hash of all that determines the result; how the data travelled and what the job needs of a worker are left
+out of it.
 """
 
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -15,6 +17,7 @@ import msgspec
 
 from contracts.datasets import INLINE_LIMIT, DataSet, Target, encode_data
 from contracts.record import Record
+from contracts.stacks import Stacking, check_stacks
 
 KIND, GPU_KIND = "experiment", "experiment_gpu"
 """Kinds of jobs: those that any worker takes, and those that only a worker with a GPU takes."""
@@ -71,10 +74,19 @@ class Needs(Record):
     """Bytes of its device (or of the machine, where it has none)."""
 
 
-class ExperimentSpec(Record, tag="experiment"):
-    """What is to be computed."""
+class Entry(Record):
+    """One of several families of an experiment."""
 
     family: str
+    configurations: tuple[dict[str, Any], ...] = ({},)
+    grid: dict[str, tuple[Any, ...]] = {}
+
+
+class _Single(Record, kw_only=True, tag="experiment"):
+    """What an experiment was before there were several families and stacks; ids of such are hashes of this."""
+
+    family: str = ""
+    """Left out where there are `families`."""
     metrics: tuple[str, ...]
     target: Target
     data: DataSet | None = None
@@ -93,6 +105,21 @@ class ExperimentSpec(Record, tag="experiment"):
     needs: Needs = Needs()
     kernel: int = KERNEL
 
+
+class ExperimentSpec(_Single, kw_only=True, tag="experiment"):
+    """What is to be computed."""
+
+    families: tuple[Entry, ...] = ()
+    """Several families, each with its own configurations, in place of `family`."""
+    stacks: tuple[Stacking, ...] = ()
+    """What is made of all configurations' predictions."""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Its families, be it one or several."""
+        one = Entry(family=self.family, configurations=self.configurations, grid=self.grid)
+        return self.families or (one,)
+
     @property
     def data_hash(self) -> str:
         """Hash of the data set, however it travels."""
@@ -109,10 +136,25 @@ def encode_spec(spec: ExperimentSpec) -> bytes:
 
 
 def experiment_id(spec: ExperimentSpec) -> str:
-    """The job's identity: SHA-256 over everything that determines the result, in hex."""
+    """The job's identity: SHA-256 over everything that determines the result, in hex.
+
+    Where there are neither `families` nor stacks it is what it was before there could be any.
+    """
+    entries = [
+        msgspec.structs.replace(each, configurations=tuple(expand(each)), grid={}) for each in spec.families
+    ]
     canonical = msgspec.structs.replace(
-        spec, data=None, blob=spec.data_hash, configurations=tuple(expand(spec)), grid={}, needs=Needs()
+        spec,
+        data=None,
+        blob=spec.data_hash,
+        configurations=tuple(expand(spec)),
+        grid={},
+        needs=Needs(),
+        families=tuple(entries),
     )
+    if not spec.families and not spec.stacks:
+        values = {name: getattr(canonical, name) for name in _Single.__struct_fields__}
+        return hashlib.sha256(_ENCODER.encode(_Single(**values))).hexdigest()
     return hashlib.sha256(_ENCODER.encode(canonical)).hexdigest()
 
 
@@ -121,12 +163,23 @@ def job_kind(spec: ExperimentSpec) -> str:
     return GPU_KIND if spec.needs.gpu else KIND
 
 
-def expand(spec: ExperimentSpec) -> Iterator[dict[str, Any]]:
+def expand(spec: ExperimentSpec | Entry) -> Iterator[dict[str, Any]]:
     """Every configuration: each that is listed with every combination of the grid, whose last key runs fastest."""
     names = sorted(spec.grid)
     for listed in spec.configurations:
         for values in itertools.product(*(spec.grid[name] for name in names)):
             yield {**listed, **dict(zip(names, values, strict=True))}
+
+
+def count_configurations(spec: ExperimentSpec | Entry) -> int:
+    """How many `expand` gives."""
+    return len(spec.configurations) * math.prod(len(values) for values in spec.grid.values())
+
+
+def count_fits(spec: ExperimentSpec) -> int:
+    """Configurations of all families x seeds x folds."""
+    folds = len(spec.folds.given) or spec.folds.count * spec.folds.repeats
+    return sum(map(count_configurations, spec.entries)) * len(spec.seeds) * folds
 
 
 def decode_spec(data: bytes) -> ExperimentSpec:
@@ -160,19 +213,41 @@ def check_spec(spec: ExperimentSpec) -> None:
         )
     _check_list("metrics", spec.metrics)
     _check_list("seeds", spec.seeds)
-    if not spec.configurations:
-        raise ValueError("`configurations` is empty; leave it out to take the family's defaults")
-    for name, values in spec.grid.items():
-        _check_list(f"grid.{name}", values)
-    both = {name for listed in spec.configurations for name in listed if name in spec.grid}
-    if both:
-        raise ValueError(f"{', '.join(sorted(both))} stands in `grid` and in `configurations`; give it once")
+    _check_families(spec)
     if spec.needs.memory < 0:
         raise ValueError("`needs.memory` is a number of bytes from 0")
     if spec.recipe.log1p_target and spec.target not in {"regression", "count"}:
         raise ValueError(f"`log1p_target` is for regression and count targets, not for {spec.target}")
     _check_folds(spec.folds, spec.target)
     _check_size(spec)
+    if spec.stacks:
+        _check_list("stacks", spec.stacks)
+        check_stacks(spec.stacks, spec.target, sum(map(count_configurations, spec.entries)))
+        _check_division(spec.folds)
+
+
+def _check_families(spec: ExperimentSpec) -> None:
+    if bool(spec.family) == bool(spec.families):
+        raise ValueError("an experiment names its models once: one `family`, or several `families`")
+    if spec.families and (spec.grid or spec.configurations != ({},)):
+        raise ValueError(
+            "with `families`, `grid` and `configurations` stand in each of them, not beside them"
+        )
+    names = [each.family for each in spec.families]
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"`families` has {double} twice; put its `configurations` together")
+    for entry in spec.entries:
+        where = f"{entry.family}: " if spec.families else ""
+        if not entry.configurations:
+            raise ValueError(f"{where}`configurations` is empty; leave it out to take the family's defaults")
+        for name, values in entry.grid.items():
+            _check_list(f"{where}grid.{name}", values)
+        both = {name for listed in entry.configurations for name in listed if name in entry.grid}
+        if both:
+            raise ValueError(
+                f"{where}{', '.join(sorted(both))} stands in `grid` and in `configurations`; give it once"
+            )
 
 
 def _check_list(name: str, values: tuple[Any, ...]) -> None:
@@ -209,12 +284,19 @@ def _check_folds(folds: Folds, target: Target) -> None:
         )
 
 
+def _check_division(folds: Folds) -> None:
+    rows = sorted(row for each in folds.given for row in each.test)
+    if folds.kind == "given" and (len(folds.given) < 2 or rows != list(range(len(rows)))):
+        raise ValueError(
+            "stacks need at least two folds that together hold every row out once; change `folds.given`, or leave "
+            "out `stacks`"
+        )
+
+
 def _check_size(spec: ExperimentSpec) -> None:
-    count = len(spec.configurations)
-    for values in spec.grid.values():
-        count *= len(values)
+    count = sum(map(count_configurations, spec.entries))
     folds = len(spec.folds.given) or spec.folds.count * spec.folds.repeats
-    if max(count, folds) > LIST_LIMIT or count * folds * len(spec.seeds) > MOST_CELLS:
+    if max(count, folds) > LIST_LIMIT or count_fits(spec) > MOST_CELLS:
         raise ValueError(
             f"{count} configurations x {len(spec.seeds)} seeds x {folds} folds are too many for one experiment "
             f"({MOST_CELLS} fits, {LIST_LIMIT} of each); make several of it"

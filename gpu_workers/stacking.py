@@ -25,6 +25,10 @@ _TIE = 1e-12
 """Scores so close, relative to their size, are equal: the order of a sum is not to choose a candidate."""
 
 
+_COPIES = 2
+"""Arrays of the size of all tried blends that are held at once."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
     """Models by what they predict, and the truth."""
@@ -160,9 +164,9 @@ def blend(candidates: Candidates, subsets: NDArray[np.bool_], metric: str, *, ro
         for subset, allowed in enumerate(subsets):
             candidates.checkpoint()
             some = np.flatnonzero(allowed)
-            # (parts, candidates, n, k): every candidate added to every part's blend.
-            tried = (sums[subset][:, None] + predictions[candidates.arrays.put(some)]) / number
-            found = sign * _scores(candidates, metric, tried, parts)
+            found = sign * _added(
+                candidates, metric, sums[subset], predictions[candidates.arrays.put(some)], parts, number
+            )
             now = found.max(axis=1)
             slack = _TIE * np.abs(np.where(np.isfinite(now), now, 0.0))
             chosen[subset] = some[(found >= (now - slack)[:, None]).argmax(axis=1)]
@@ -290,6 +294,19 @@ def _scores(candidates: Candidates, metric: str, tried: Any, parts: Any) -> NDAr
     worst = -np.inf if METRICS[metric].direction == "greater" else np.inf
     values = [worst if isinstance(each, Undefined) else each for each in found]
     return np.array(values).reshape(shape[:2])
+
+
+def _added(
+    candidates: Candidates, metric: str, sums: Any, predictions: Any, parts: Any, number: int
+) -> NDArray[np.float64]:
+    """(parts, candidates): scores with each candidate added to each part's blend; some parts at once, for memory."""
+    most = max(1, candidates.arrays.held_bytes // (_COPIES * 8 * predictions.size))
+    found = []
+    for start in range(0, len(parts), most):
+        some = slice(start, start + most)
+        tried = (sums[some][:, None] + predictions) / number
+        found.append(_scores(candidates, metric, tried, parts[some]))
+    return np.concatenate(found)
 
 
 def _weighted(candidates: Candidates, weights: Any) -> Stacked:

@@ -27,19 +27,18 @@ def compute_here(spec: ExperimentSpec, data: DataSet, listen: Callable[[int, int
     from gpu_workers.arrays import choose
     from gpu_workers.errors import ExperimentFault
     from gpu_workers.experiments.cells import CellCache
-    from gpu_workers.experiments.compute import Computation
-    from gpu_workers.experiments.prepare import prepare
+    from gpu_workers.experiments.ensembles import Ensembles, prepare_all
 
     logs.configure("ratchet", file=io.StringIO())  # the result says what computed it
     arrays = choose()
     if spec.needs.gpu and arrays.name != "cupy":
         raise ExperimentRefused("the experiment needs a GPU, and there is none here", kind="unavailable")
     try:
-        experiment = prepare(spec, data, arrays)
+        ensemble = prepare_all(spec, data, arrays)
     except ValueError as error:
         raise ExperimentRefused(str(error)) from error
-    (found,) = Computation(
-        experiments=[experiment],
+    (found,) = Ensembles(
+        ensembles=[ensemble],
         arrays=arrays,
         cache=CellCache(),
         listen=lambda report: listen(report.done, report.total),

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from contracts.datasets import DataSet
-from contracts.experiments import ExperimentSpec
+from contracts.experiments import ExperimentSpec, count_fits
 from gpu_workers.arrays import Arrays
 from gpu_workers.errors import ExperimentFault, Interrupted
 from gpu_workers.experiments.cells import CellCache
-from gpu_workers.experiments.compute import Computation, Outcome, Report
-from gpu_workers.experiments.prepare import Experiment, Memo, prepare
+from gpu_workers.experiments.compute import Outcome, Report
+from gpu_workers.experiments.ensembles import Ensemble, Ensembles, prepare_all
+from gpu_workers.experiments.prepare import Memo
 
 SMALL = 20_000_000
 """Numbers that a job looks at (cells x rows) up to which it may share a batch with others."""
@@ -33,12 +34,7 @@ class Item:
     @property
     def small(self) -> bool:
         """Whether it may share a batch. One that was begun before may have killed its worker, and goes alone."""
-        spec = self.spec
-        count = len(spec.configurations) * len(spec.seeds)
-        for values in spec.grid.values():
-            count *= len(values)
-        folds = len(spec.folds.given) or spec.folds.count * spec.folds.repeats
-        return self.attempt == 1 and count * folds * self.data.rows <= SMALL
+        return self.attempt == 1 and count_fits(self.spec) * self.data.rows <= SMALL
 
 
 def pick(waiting: Sequence[Item]) -> list[Item]:
@@ -61,7 +57,7 @@ def compute(
     Raises:
         Interrupted: the worker is stopping.
     """
-    ready: list[Experiment] = []
+    ready: list[Ensemble] = []
     numbers: list[int] = []
     memo: Memo = {}
     outcomes: list[Outcome | None] = [None] * len(items)
@@ -69,7 +65,7 @@ def compute(
         if item.withdrawn:
             continue
         try:
-            ready.append(prepare(item.spec, item.data, arrays, memo))
+            ready.append(prepare_all(item.spec, item.data, arrays, memo))
             numbers.append(index)
         except ValueError as error:
             outcomes[index] = ExperimentFault(str(error), kind="refused")
@@ -81,8 +77,8 @@ def compute(
     def tell(report: Report) -> None:
         listen(items[numbers[report.index]], report)
 
-    computation = Computation(
-        experiments=ready,
+    computation = Ensembles(
+        ensembles=ready,
         arrays=arrays,
         cache=cache,
         checkpoint=checkpoint,

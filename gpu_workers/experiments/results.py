@@ -23,9 +23,9 @@ def assemble(stack: Stack, place: int, provenance: Provenance) -> ExperimentResu
         configurations=tuple(dict(each) for each in experiment.configurations),
         seeds=experiment.spec.seeds,
         folds=len(experiment.folds),
-        scores={metric: _nested(values) for metric, values in scores.items()},
+        scores={metric: nested(values) for metric, values in scores.items()},
         summaries=tuple(
-            summary for metric, values in scores.items() for summary in _summaries(metric, values)
+            summary for metric, values in scores.items() for summary in summaries(metric, values)
         ),
         undefined=_undefined(stack, place, times),
         predictions=_predictions(stack, place, times) if experiment.spec.predictions else None,
@@ -33,7 +33,8 @@ def assemble(stack: Stack, place: int, provenance: Provenance) -> ExperimentResu
     )
 
 
-def _nested(values: NDArray[np.float64]) -> tuple[tuple[tuple[float | None, ...], ...], ...]:
+def nested(values: NDArray[np.float64]) -> tuple[tuple[tuple[float | None, ...], ...], ...]:
+    """Scores as they are handed on: (configurations, seeds, folds), None for NaN."""
     whole = not np.isnan(values).any()
     return tuple(
         tuple(
@@ -44,7 +45,8 @@ def _nested(values: NDArray[np.float64]) -> tuple[tuple[tuple[float | None, ...]
     )
 
 
-def _summaries(metric: str, values: NDArray[np.float64]) -> list[Summary]:
+def summaries(metric: str, values: NDArray[np.float64], *, first: int = 0) -> list[Summary]:
+    """Means and deviations of the scores of configurations (configurations, seeds, folds), numbered from `first`."""
     flat = values.reshape(len(values), -1)
     there = ~np.isnan(flat)
     counts = there.sum(axis=1)
@@ -53,7 +55,7 @@ def _summaries(metric: str, values: NDArray[np.float64]) -> list[Summary]:
     deviations = np.sqrt(squares / np.maximum(counts - 1, 1))
     return [
         Summary(
-            configuration=index,
+            configuration=first + index,
             metric=metric,
             mean=mean if count else None,
             deviation=deviation if count > 1 else None,
