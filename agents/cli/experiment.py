@@ -1,11 +1,9 @@
 """`ratchet experiment`: models fitted and scored on the folds of a table, by the workers of a bus or here."""
 
-import csv
 import json
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import anyio
 import click
@@ -69,6 +67,7 @@ def experiment(
     from rich.progress import Progress as Bar
 
     from agents.cli.recipes import read_experiment
+    from agents.cli.scores import show, write_predictions
 
     try:
         asked, data = read_experiment(spec)
@@ -85,12 +84,12 @@ def experiment(
             listen=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     if predictions_file is not None:
-        _write_predictions(predictions_file, result)
+        write_predictions(predictions_file, result)
     if as_json:
         facts = msgspec.to_builtins(msgspec.structs.replace(result, predictions=None))
         click.echo(json.dumps({"id": experiment_id(asked), **facts}))
         return
-    _show(asked, result, top)
+    show(asked, result, top)
 
 
 def _result(
@@ -172,80 +171,3 @@ async def _on_the_bus(
     if errors:
         raise errors[0]
     return found[0]
-
-
-def _show(spec: ExperimentSpec, result: ExperimentResult, top: int) -> None:
-    from rich.table import Table
-
-    from agents.cli.workbench import direction
-    from eventstore.audit.terminal import put
-    from eventstore.audit.text import count
-
-    by_place = {(each.configuration, each.metric): each for each in result.summaries}
-    first = spec.metrics[0]
-    sign = -1.0 if direction(first) == "greater" else 1.0
-
-    def rank(index: int) -> float:
-        mean = by_place[index, first].mean
-        return float("inf") if mean is None else sign * mean
-
-    order = sorted(range(len(result.configurations)), key=rank)
-    varied = [
-        name
-        for name in result.configurations[0]
-        if len({json.dumps(each[name]) for each in result.configurations}) > 1
-    ] or list(result.configurations[0])
-    table = Table(*varied, *spec.metrics, box=None)
-    for index in order[:top]:
-        parameters = [_word(result.configurations[index][name]) for name in varied]
-        table.add_row(*parameters, *(_score(by_place[index, metric]) for metric in spec.metrics))
-    put(table)
-    for gap in result.undefined:
-        click.echo(
-            f"{gap.metric} is undefined {gap.cells} times, first in fold {gap.fold}: {gap.reason}", err=True
-        )
-    made = result.provenance
-    solvers = f", fitted by {', '.join(made.solvers)}" if made.solvers else ""
-    click.echo(
-        f"\n{count(len(result.configurations), 'configuration')} x {count(len(result.seeds), 'seed')} x "
-        f"{count(result.folds, 'fold')} in {made.seconds:.2f} s on {made.library} ({made.device}){solvers}"
-    )
-
-
-def _word(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _score(summary: Any) -> str:
-    if summary.mean is None:
-        return "undefined"
-    spread = "" if summary.deviation is None else f" ± {summary.deviation:.2g}"
-    return f"{summary.mean:.5g}{spread}"
-
-
-def _write_predictions(path: Path, result: ExperimentResult) -> None:
-    import numpy as np
-
-    found = result.predictions
-    if found is None:
-        return
-    sizes = [len(rows) for rows in found.rows]
-    shape = (len(result.configurations), len(result.seeds), sum(sizes), found.outputs)
-    values = np.frombuffer(found.values, dtype="<f8").reshape(shape)
-    places = [(fold, row) for fold, rows in enumerate(found.rows) for row in rows]
-    names: Sequence[str] = ["prediction"] if found.outputs == 1 else [f"p{k}" for k in range(found.outputs)]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["configuration", "seed", "fold", "row", *names])
-        for configuration in range(shape[0]):
-            for seed, word in enumerate(result.seeds):
-                for place, (fold, row) in enumerate(places):
-                    writer.writerow(
-                        [
-                            configuration,
-                            word,
-                            fold,
-                            row,
-                            *map(repr, values[configuration, seed, place].tolist()),
-                        ]
-                    )

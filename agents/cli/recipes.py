@@ -8,9 +8,11 @@ import msgspec
 
 from agents.cli.tables import Columns, read_table
 from contracts.datasets import DataSet, check_data
-from contracts.experiments import ExperimentSpec, Folds, Needs, Recipe, check_spec
+from contracts.experiments import Entry, ExperimentSpec, Folds, Needs, Recipe, check_spec
+from contracts.stacks import Stacking
 
 _TABLES: dict[str, Any] = {"recipe": Recipe, "folds": Folds, "needs": Needs}
+_LISTS: dict[str, Any] = {"families": Entry, "stacks": Stacking}
 _OWN = frozenset({"csv", "columns"})
 """Keys that a specification does not have: they say where the data lies."""
 
@@ -32,8 +34,12 @@ def read_experiment(path: Path) -> tuple[ExperimentSpec, DataSet | None]:
     for name, record in _TABLES.items():
         if isinstance(found.get(name), dict):
             _refuse_unknown(path, f"{name}.", found[name], set(record.__struct_fields__))
+    for name, record in _LISTS.items():
+        for each in found.get(name) or ():
+            if isinstance(each, dict):
+                _refuse_unknown(path, f"{name}.", each, set(record.__struct_fields__))
     for name in ("family", "target", "metrics"):
-        if name not in found:
+        if name not in found and not (name == "family" and "families" in found):
             raise ValueError(f"{path} has no `{name}`; see docs/experiments.md")
     if ("csv" in found) == ("blob" in found):
         raise ValueError(f"{path} names its data once: by `csv`, a file, or by `blob`, a hash in the ledger")

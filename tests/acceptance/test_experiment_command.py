@@ -105,6 +105,32 @@ def test_json_is_the_whole_result(spec: Path, tmp_path: Path) -> None:
     assert found["provenance"]["library"] in {"numpy", "cupy"}
 
 
+def test_the_pages_example_of_stacks_runs_as_written(spec: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
+    blocks: list[str] = re.findall(r"(?ms)^```toml\n(.*?)^```", page)
+    (written,) = (block for block in blocks if "[[stacks]]" in block)
+    path = spec.with_name("stacks.toml")
+    path.write_text(written)
+    store, out = ("--store", tmp_path / "store"), tmp_path / "p.csv"
+    code, words = ratchet("experiment", path, *store, "--predictions", out)
+    assert code == 0, words
+    assert words.split()[:4] == ["family", "parameters", "rmse", "mae"]
+    assert "alpha=0.1" in words
+    assert "neighbours=3 weights=uniform" in words
+    assert "stack 0, linear of all: rmse" in words
+    assert re.search(r"stack 1, blend of the best 3: rmse .*\n  weights by configuration: \d: ", words)
+    with out.open() as file:
+        assert {row["configuration"] for row in csv.DictReader(file)} == set("01234567")
+    code, words = ratchet("experiment", path, *store, "--json")
+    found = json.loads(words)
+    assert (len(found["families"]), len(found["stacks"])) == (6, 2)
+    assert len(found["stacks"][0]["scores"]["rmse"][0]) == found["folds"] == 4
+    wrong = path.with_name("wrong.toml")
+    wrong.write_text(written.replace("rounds =", "turns ="))
+    code, words = ratchet("experiment", wrong, *store)
+    assert (code, "unknown key `stacks.turns`" in words) == (2, True)
+
+
 async def process(*words: str | Path) -> tuple[int, str]:
     done = await anyio.run_process([RATCHET, *map(str, words)], check=False, stderr=subprocess.STDOUT)
     said = done.stdout.decode()

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import msgspec
 import numpy as np
+import pytest
 from nats.aio.msg import Msg
 
 from bus import jetstream
@@ -32,6 +33,7 @@ from contracts.experiment_results import (
 from contracts.experiments import (
     GPU_KIND,
     KIND,
+    Entry,
     ExperimentSpec,
     Folds,
     Needs,
@@ -39,6 +41,7 @@ from contracts.experiments import (
     experiment_id,
     job_kind,
 )
+from contracts.stacks import Stacking
 from contracts.subjects import JOBS_STREAM, WITHDRAWN, progress_subject
 from eventstore.client import LedgerClient
 from eventstore.service import LedgerService
@@ -199,6 +202,34 @@ def test_small_jobs_share_a_batch_and_a_result_is_computed_once(tmp_path: Path) 
                 assert worker.batches == batches
             again = await results(bus, *specs)  # stored: no worker is there
             assert max(found.provenance.together for found in again) > 1
+
+    anyio.run(scenario)
+
+
+def test_stacks_share_a_batch_and_fits_with_other_jobs(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        entries = (
+            Entry(family="ridge", grid={"alpha": (0.5, 2.0)}),
+            Entry(family="neighbours", grid={"neighbours": (2, 5)}),
+        )
+        stacked = msgspec.structs.replace(
+            small(1.0),
+            family="",
+            configurations=({},),
+            families=entries,
+            stacks=(Stacking(), Stacking(best=2)),
+        )
+        async with running_bus(tmp_path) as (_, bus), heard(bus, stacked) as told, handler(bus) as worker:
+            found, single = await results(bus, stacked, small(0.5))
+            assert worker.batches == 1
+            (later,) = await results(bus, small(2.0, predictions=True))
+            assert later.provenance.reused == 4
+            await until(lambda: bool(told) and told[-1].done == told[-1].total)
+            assert told[-1].total == 4 * 4 + 2 * 4
+        same(single, here(small(0.5)))
+        assert found.families == ("ridge", "ridge", "neighbours", "neighbours")
+        assert found.scores["rmse"][0][0] == pytest.approx(single.scores["rmse"][0][0])
+        assert [len(stack.members[0][0]) for stack in found.stacks] == [4, 2]
 
     anyio.run(scenario)
 

@@ -1,0 +1,143 @@
+"""How an experiment is shown: its best configurations, its stacks, and all predictions as a table."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from contracts.experiment_results import ExperimentResult, StackResult, Summary
+from contracts.experiments import ExperimentSpec
+from contracts.stacks import Stacking
+
+_SHOWN = 5
+"""Weights of a stack that are shown."""
+
+
+def show(spec: ExperimentSpec, result: ExperimentResult, top: int) -> None:
+    """Print the `top` configurations by the first metric, then the stacks, and what came in the way of scores."""
+    from eventstore.audit.terminal import put
+    from eventstore.audit.text import count
+
+    put(_configurations(spec, result, top))
+    for number, stack in enumerate(result.stacks):
+        _stack(number, stack)
+    for gap in (*result.undefined, *(gap for stack in result.stacks for gap in stack.undefined)):
+        place = gap.configuration - len(result.configurations)
+        where = "" if place < 0 else f" of stack {place}"
+        click.echo(
+            f"{gap.metric}{where} is undefined {gap.cells} times, first in fold {gap.fold}: {gap.reason}",
+            err=True,
+        )
+    made = result.provenance
+    solvers = f", fitted by {', '.join(made.solvers)}" if made.solvers else ""
+    click.echo(
+        f"\n{count(len(result.configurations), 'configuration')} x {count(len(result.seeds), 'seed')} x "
+        f"{count(result.folds, 'fold')} in {made.seconds:.2f} s on {made.library} ({made.device}){solvers}"
+    )
+
+
+def write_predictions(path: Path, result: ExperimentResult) -> None:
+    """What was predicted for the rows held out, as CSV; stacks are numbered on after the configurations."""
+    import numpy as np
+
+    found = result.predictions
+    if found is None:
+        return
+    sizes = [len(rows) for rows in found.rows]
+    packed = found.values + b"".join(stack.predictions for stack in result.stacks)
+    values = np.frombuffer(packed, dtype="<f8").reshape(-1, len(result.seeds), sum(sizes), found.outputs)
+    places = [(fold, row) for fold, rows in enumerate(found.rows) for row in rows]
+    names: Sequence[str] = ["prediction"] if found.outputs == 1 else [f"p{k}" for k in range(found.outputs)]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["configuration", "seed", "fold", "row", *names])
+        for configuration, own in enumerate(values):
+            for seed, word in enumerate(result.seeds):
+                for place, (fold, row) in enumerate(places):
+                    writer.writerow([configuration, word, fold, row, *map(repr, own[seed, place].tolist())])
+
+
+def _configurations(spec: ExperimentSpec, result: ExperimentResult, top: int) -> Any:
+    from rich.table import Table
+
+    from agents.cli.workbench import direction
+
+    by_place = {(each.configuration, each.metric): each for each in result.summaries}
+    first = spec.metrics[0]
+    sign = -1.0 if direction(first) == "greater" else 1.0
+
+    def rank(index: int) -> float:
+        mean = by_place[index, first].mean
+        return float("inf") if mean is None else sign * mean
+
+    order = sorted(range(len(result.configurations)), key=rank)
+    varied = _varied(result)
+    names = ("", "family", "parameters") if result.families else varied[0]
+    table = Table(*names, *spec.metrics, box=None)
+    for index in order[:top]:
+        own = result.configurations[index]
+        if result.families:
+            words = " ".join(f"{name}={_word(own[name])}" for name in varied[index])
+            cells = [str(index), result.families[index], words]
+        else:
+            cells = [_word(own[name]) for name in varied[index]]
+        table.add_row(*cells, *(_score(by_place[index, metric]) for metric in spec.metrics))
+    return table
+
+
+def _varied(result: ExperimentResult) -> list[list[str]]:
+    """For each configuration the parameters in which those of its family differ; all, where none does."""
+    families = result.families or ("",) * len(result.configurations)
+    found: dict[str, list[str]] = {}
+    for family in dict.fromkeys(families):
+        own = [each for each, name in zip(result.configurations, families, strict=True) if name == family]
+        names = [name for name in own[0] if len({json.dumps(each[name]) for each in own}) > 1]
+        found[family] = names or list(own[0])
+    return [found[family] for family in families]
+
+
+def _stack(number: int, stack: StackResult) -> None:
+    scores = ", ".join(f"{each.metric} {_score(each)}" for each in stack.summaries)
+    click.echo(f"\nstack {number}, {_name(stack.stage)}: {scores}")
+    if stack.left_out:
+        click.echo(f"  left out, as a fit failed: {', '.join(map(str, stack.left_out))}", err=True)
+    weights = sorted(_mean_weights(stack), key=lambda pair: -pair[1])
+    if weights:
+        shown = ", ".join(f"{configuration}: {weight:.3g}" for configuration, weight in weights[:_SHOWN])
+        rest = len(weights) - _SHOWN
+        divisions = len(stack.weights) * len(stack.weights[0])
+        over = "" if divisions == 1 else f", means over {divisions} seeds and repeats"
+        click.echo(f"  weights by configuration{over}: {shown}{f', {rest} more' if rest > 0 else ''}")
+
+
+def _mean_weights(stack: StackResult) -> Iterator[tuple[int, float]]:
+    """Configurations with their mean weight, but for those that have none."""
+    sums: dict[int, float] = {}
+    count = 0
+    for seeds in zip(stack.members, stack.weights, strict=False):
+        for members, weights in zip(*seeds, strict=True):
+            count += 1
+            for member, weight in zip(members, weights, strict=False):
+                sums[member] = sums.get(member, 0.0) + weight
+    for member, total in sums.items():
+        if total > 0:
+            yield member, total / count
+
+
+def _name(stage: Stacking) -> str:
+    looked_at = f"the best {stage.best}" if stage.best else "all"
+    return f"{stage.method} of {looked_at}"
+
+
+def _word(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _score(summary: Summary) -> str:
+    if summary.mean is None:
+        return "undefined"
+    spread = "" if summary.deviation is None else f" ± {summary.deviation:.2g}"
+    return f"{summary.mean:.5g}{spread}"
