@@ -1,4 +1,4 @@
-"""What comes of an experiment: scores fold by fold, what they sum to, how they came about; and progress meanwhile."""
+"""What comes of an experiment: scores fold by fold, what they sum to, how they came about."""
 
 from typing import Any
 
@@ -126,33 +126,14 @@ class StoredResult(Record, tag="stored"):
     blob: str
 
 
-class Progress(Record, tag="progress"):
-    """How far a job has come; published while it is computed."""
-
-    job: str
-    done: int = 0
-    """Cells that are ready."""
-    total: int = 0
-    seconds: float = 0.0
-    """Since it was taken up."""
-    eta: float = 0.0
-    """Seconds that are left, by the speed so far; 0 when nothing is known yet."""
-    memory: int = 0
-    """Bytes that the batch under way was planned to take."""
-    worker: str = ""
-    note: str = ""
-    """Said when a worker passed the job on, and why."""
-
-
 _RESULT: msgspec.msgpack.Decoder[ExperimentResult | StoredResult] = msgspec.msgpack.Decoder(
     ExperimentResult | StoredResult
 )
-_PROGRESS = msgspec.msgpack.Decoder(Progress)
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
 
 
-def encode_result(record: ExperimentResult | StoredResult | Progress) -> bytes:
-    """The canonical bytes of a result or a progress message."""
+def encode_result(record: ExperimentResult | StoredResult) -> bytes:
+    """The canonical bytes of a result."""
     return _ENCODER.encode(record)
 
 
@@ -163,12 +144,3 @@ def decode_result(data: bytes) -> ExperimentResult | StoredResult:
         ValueError: the bytes are no result.
     """
     return _RESULT.decode(data)
-
-
-def decode_progress(data: bytes) -> Progress:
-    """A progress message from its bytes.
-
-    Raises:
-        ValueError: the bytes are no progress message.
-    """
-    return _PROGRESS.decode(data)

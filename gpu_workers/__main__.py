@@ -31,9 +31,7 @@ _UNAVAILABLE = 3
     show_envvar=True,
     help="The folder in which the bus leaves its address.",
 )
-@click.option(
-    "--slots", type=click.IntRange(1), default=1, show_default=True, help="Resamplings and rollouts at once."
-)
+@click.option("--slots", type=click.IntRange(1), default=1, show_default=True, help="Resamplings at once.")
 @click.option(
     "--silence",
     type=click.FloatRange(0.5),

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -9,10 +10,10 @@ import anyio.to_thread
 import structlog
 from nats.aio.msg import Msg
 
-from bus.connection import connect
+from bus.connection import Bus, connect
 from bus.errors import JobFailed, MalformedMessage
 from bus.streams import ensure_streams
-from bus.worker import Job, JobHandler, Worker
+from bus.worker import Accepts, Job, JobHandler, Worker
 from contracts import experiments
 from contracts.resample import decode_job, encode, job_id
 from contracts.subjects import WITHDRAWN
@@ -21,6 +22,7 @@ from gpu_workers.errors import DeviceLost, Interrupted
 from gpu_workers.experiments.jobs import Experiments
 from gpu_workers.resampling import compute
 from gpu_workers.rollouts import jobs as rollouts
+from gpu_workers.rollouts.jobs import Rollouts
 
 KIND = "resample"
 GRACE = 5.0
@@ -28,7 +30,7 @@ GRACE = 5.0
 ACK_WAIT = 30.0
 """Seconds after which the jobs of a worker that fell silent go to another."""
 FEW, MANY = 4, 256
-"""Experiments that a worker holds at least, while they are large, and at most, while they are tiny."""
+"""Experiments, and rollouts, that a worker holds at least, while they are large, and at most, while they are tiny."""
 AT_HAND = 0.5
 """Seconds of work that a worker holds, by the pace of the last batch."""
 
@@ -92,7 +94,7 @@ async def serve(url: str, arrays: Arrays, *, slots: int = 1, ack_wait: float = A
     Args:
         url: address of the bus.
         arrays: what to compute with.
-        slots: resampling jobs at once; experiments are computed batch by batch.
+        slots: resampling jobs at once; experiments and rollouts are computed batch by batch.
         ack_wait: seconds after which the jobs of a worker that fell silent go to another; the same for all
             workers of a bus.
 
@@ -101,31 +103,22 @@ async def serve(url: str, arrays: Arrays, *, slots: int = 1, ack_wait: float = A
         DeviceLost: the GPU failed.
     """
     handler = Resampling(arrays=arrays)
-    rolling = rollouts.Rollouts(arrays, stopping=handler.stopping, on_lost=handler.fail)
-    handlers: dict[str, JobHandler] = {KIND: handler, rollouts.KIND: rolling}
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with await connect(url, name="gpu_workers") as bus:
             await ensure_streams(bus)
             trials = Experiments(
                 bus, arrays, stopping=handler.stopping, on_lost=handler.fail,
-                on_pace=lambda seconds: batched.resize(held_at(seconds)),
+                on_pace=lambda seconds: fitting.resize(held_at(seconds)),
+            )  # fmt: skip
+            rolls = Rollouts(
+                bus, arrays, stopping=handler.stopping, on_lost=handler.fail,
+                on_pace=lambda seconds: rolling.resize(held_at(seconds)),
             )  # fmt: skip
             kinds = [experiments.KIND, *([experiments.GPU_KIND] if arrays.name == "cupy" else [])]
-            batched = Worker(
-                bus,
-                kinds,
-                trials,
-                slots=MANY,
-                prefetch=0,
-                ack_wait=ack_wait,
-                accepts=trials.accepts,
-                careful=True,
-            )
-            batched.resize(FEW)
-            single = Worker(
-                bus, list(handlers), lambda job: handlers[job.kind](job), slots=slots, ack_wait=ack_wait
-            )
-            workers = (single, batched)
+            fitting = batched(bus, kinds, trials, ack_wait, trials.accepts)
+            rolling = batched(bus, [rollouts.KIND], rolls, ack_wait)
+            single = Worker(bus, [KIND], handler, slots=slots, ack_wait=ack_wait)
+            workers = (single, fitting, rolling)
 
             def stop() -> None:
                 for worker in workers:
@@ -144,8 +137,10 @@ async def serve(url: str, arrays: Arrays, *, slots: int = 1, ack_wait: float = A
 
             async def withdraw(message: Msg) -> None:
                 _, kind, job = message.subject.split(".", 2)
-                batched.withdraw(kind, job)
-                trials.withdraw(kind, job)
+                for worker in (fitting, rolling):
+                    worker.withdraw(kind, job)
+                for batching in (trials, rolls):
+                    batching.withdraw(kind, job)
 
             await bus.listen(f"{WITHDRAWN}.*.*", withdraw)
             _log.info("worker started", bus=bus.url, library=arrays.name, slots=slots)
@@ -153,6 +148,7 @@ async def serve(url: str, arrays: Arrays, *, slots: int = 1, ack_wait: float = A
                 group.start_soon(until_signal)
                 group.start_soon(until_lost)
                 group.start_soon(trials.run)
+                group.start_soon(rolls.run)
                 async with anyio.create_task_group() as working:
                     for worker in workers:
                         working.start_soon(worker.run)
@@ -162,6 +158,17 @@ async def serve(url: str, arrays: Arrays, *, slots: int = 1, ack_wait: float = A
         raise handler.fault
 
 
+def batched(
+    bus: Bus, kinds: Sequence[str], handler: JobHandler, ack_wait: float, accepts: Accepts | None = None
+) -> Worker:
+    """A worker for jobs that are computed many at once; it holds few until it knows how long one takes."""
+    worker = Worker(
+        bus, kinds, handler, slots=MANY, prefetch=0, ack_wait=ack_wait, accepts=accepts, careful=True
+    )
+    worker.resize(FEW)
+    return worker
+
+
 def held_at(seconds: float) -> int:
-    """Experiments to hold where one takes so long: many tiny ones for one batch, few large ones, as others wait."""
+    """Jobs to hold where one takes so long: many tiny ones for one batch, few large ones, as others wait."""
     return max(FEW, min(MANY, int(AT_HAND / max(seconds, 1e-6))))

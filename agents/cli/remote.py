@@ -11,8 +11,9 @@ from bus.connection import Bus
 from bus.jobs import JobQueue
 from bus.results import Done
 from contracts.datasets import INLINE_LIMIT, DataSet, encode_data
-from contracts.experiment_results import ExperimentResult, StoredResult, decode_progress, decode_result
+from contracts.experiment_results import ExperimentResult, StoredResult, decode_result
 from contracts.experiments import ExperimentSpec, encode_spec, experiment_id, job_kind
+from contracts.progress import decode_progress
 from contracts.subjects import progress_subject
 from eventstore.client import LedgerClient
 

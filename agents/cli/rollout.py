@@ -17,6 +17,8 @@ import click
 from agents.cli.common import FAILED, INTERRUPTED, UNAVAILABLE, USAGE, fail, json_option, store_option
 
 if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
     from bus.jobs import JobQueue
     from bus.results import JobResult
     from contracts.rollouts import RolloutResult, RolloutSpec
@@ -30,6 +32,8 @@ FIGURES = 30_000
 
 ALONE = 10.0
 """Seconds between looks at whether a worker is still there."""
+WITHDRAWING = 10.0
+"""Seconds that withdrawing what nobody waits for any more may take."""
 TOO_MUCH = "memory does not suffice for one member; ask for fewer episodes, copies or steps"
 
 
@@ -77,7 +81,8 @@ def rollout(spec: Path, bus: str, here: bool, store: Path, as_json: bool) -> Non
                 result = _here(asked, meter.advance)
     except KeyboardInterrupt:
         fail(
-            "interrupted; parts that workers have done are kept on the bus for the same command, nothing else is",
+            "interrupted; parts that workers have done are kept on the bus for the same command, the others are "
+            "withdrawn",
             code=INTERRUPTED,
             as_json=as_json,
         )
@@ -127,15 +132,19 @@ async def _on_workers(
 ) -> RolloutResult | None:
     """Let workers compute; None where no bus runs, or none of its workers serves rollouts.
 
+    Whoever cancels this withdraws the parts that are not done.
+
     Raises:
         BusError: the bus that was named does not answer.
         NoWorker: the bus that was named has no worker for this.
         JobsFailed: a part cannot be computed.
     """
     from agents.cli.session import running_bus
-    from bus.errors import TooLarge
+    from bus.errors import BusError, TooLarge
     from bus.jobs import JobQueue
+    from contracts.progress import decode_progress
     from contracts.rollouts import encode, job_id, split, work
+    from contracts.subjects import progress_subject
 
     connection = await running_bus(store, url)
     if connection is None:
@@ -147,11 +156,25 @@ async def _on_workers(
                 raise NoWorker
             return None
         parts = {job_id(part): part for part in split(spec, steps=STEPS, figures=FIGURES)}
+        told = dict.fromkeys(parts, 0)
+        """Steps of each part that the meter knows of."""
+        open_parts = set(parts)
+
+        def reached(name: str, steps: int) -> None:
+            if name in told and steps > told[name]:
+                advance(steps - told[name])
+                told[name] = steps
 
         def arrived(name: str, _result: JobResult) -> None:
-            advance(work(parts[name]))
+            open_parts.discard(name)
+            reached(name, work(parts[name]))
+
+        async def heard(message: Msg) -> None:
+            progress = decode_progress(message.data)
+            reached(progress.job, progress.done)
 
         jobs = {name: encode(part) for name, part in parts.items()}
+        interest = await connection.listen(progress_subject(KIND, "*"), heard)
         alone = asyncio.create_task(_tell_when_alone(queue))
         try:
             found = await queue.collect(KIND, jobs, arrived)
@@ -161,6 +184,10 @@ async def _on_workers(
             ) from error
         finally:
             alone.cancel()
+            with anyio.move_on_after(WITHDRAWING, shield=True), suppress(BusError):
+                await interest.stop()
+                for name in open_parts:
+                    await queue.withdraw(KIND, name)
         return await _joined(queue, spec, parts, found)
 
 

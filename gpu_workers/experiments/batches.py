@@ -1,11 +1,12 @@
 """Decides, between the bus and the computation, what is computed in one go, and answers for each job."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from contracts.datasets import DataSet
 from contracts.experiments import ExperimentSpec, count_fits
 from gpu_workers.arrays import Arrays
+from gpu_workers.batching import Waiting
 from gpu_workers.errors import ExperimentFault, Interrupted
 from gpu_workers.experiments.cells import CellCache
 from gpu_workers.experiments.compute import Outcome, Report
@@ -14,34 +15,19 @@ from gpu_workers.experiments.prepare import Memo
 
 SMALL = 20_000_000
 """Numbers that a job looks at (cells x rows) up to which it may share a batch with others."""
-MOST = 256
-"""Jobs in one batch."""
 
 
 @dataclass(kw_only=True, eq=False)
-class Item:
-    """A job that waits for its turn, with its data."""
+class Item(Waiting):
+    """A job with its data."""
 
-    job_id: str
-    kind: str
     spec: ExperimentSpec
     data: DataSet
-    attempt: int = 1
-    parent: str = ""
-    """Trace context of whoever asked."""
-    withdrawn: bool = field(default=False)
 
     @property
-    def small(self) -> bool:
-        """Whether it may share a batch. One that was begun before may have killed its worker, and goes alone."""
-        return self.attempt == 1 and count_fits(self.spec) * self.data.rows <= SMALL
-
-
-def pick(waiting: Sequence[Item]) -> list[Item]:
-    """The next batch: whatever came first, with all small ones that wait, if it is small itself."""
-    if not waiting[0].small:
-        return [waiting[0]]
-    return [item for item in waiting if item.small][:MOST]
+    def light(self) -> bool:
+        """Whether it is little work."""
+        return count_fits(self.spec) * self.data.rows <= SMALL
 
 
 def compute(

@@ -25,9 +25,7 @@ from bus.worker import Worker
 from contracts.datasets import DataSet, encode_data, from_arrays
 from contracts.experiment_results import (
     ExperimentResult,
-    Progress,
     StoredResult,
-    decode_progress,
     decode_result,
 )
 from contracts.experiments import (
@@ -41,6 +39,7 @@ from contracts.experiments import (
     experiment_id,
     job_kind,
 )
+from contracts.progress import Progress, decode_progress
 from contracts.stacks import Stacking
 from contracts.subjects import JOBS_STREAM, WITHDRAWN, progress_subject
 from eventstore.client import LedgerClient

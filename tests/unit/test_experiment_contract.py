@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from contracts.datasets import DataSet, check_data, decode_data, encode_data, from_arrays, outputs
-from contracts.experiment_results import Progress, decode_progress, encode_result
 from contracts.experiments import (
     GPU_KIND,
     ExperimentSpec,
@@ -22,6 +21,7 @@ from contracts.experiments import (
     experiment_id,
     job_kind,
 )
+from contracts.progress import Progress, decode_progress, encode_progress
 
 DATA = from_arrays([[1.0, 2.0], [3.0, 4.0], [5.0, np.nan]], [0, 1, 0])
 
@@ -38,7 +38,7 @@ def test_a_specification_comes_back_from_its_bytes() -> None:
     )  # fmt: skip
     assert decode_spec(encode_spec(asked)) == asked
     assert job_kind(asked) == GPU_KIND
-    assert decode_progress(encode_result(Progress(job="j", done=1))) == Progress(job="j", done=1)
+    assert decode_progress(encode_progress(Progress(job="j", done=1))) == Progress(job="j", done=1)
 
 
 def test_the_id_covers_what_determines_the_result_and_nothing_else() -> None:

@@ -1,5 +1,6 @@
 """What a rollout is asked: parts, packing, and words for everything that cannot be computed."""
 
+import asyncio
 import dataclasses
 import math
 from collections.abc import Callable
@@ -48,7 +49,7 @@ from contracts.rollouts import (
 )
 from gpu_workers import arrays, testing
 from gpu_workers.errors import DeviceLost
-from gpu_workers.rollouts.compute import compute
+from gpu_workers.rollouts.compute import compute, compute_together
 from gpu_workers.rollouts.jobs import Rollouts
 
 HOST = arrays.choose("numpy")
@@ -99,6 +100,25 @@ def test_a_member_alone_is_to_the_letter_what_it_is_among_others(
         assert encode(RolloutResult(members=compute(alone, HOST).members)) == encode(
             RolloutResult(members=(answer,))
         )
+
+
+@pytest.mark.parametrize(("environment", "policies"), MIXTURES, ids=lambda each: type(each).__name__)
+def test_several_specs_at_once_answer_each_as_alone(
+    environment: Environment, policies: tuple[Policy, ...]
+) -> None:
+    first, second = spec(environment, *policies), spec(environment, policies[-1], seeds=("x", "b"))
+    third = spec(environment, policies[0], episodes=3)
+    told = [0.0] * 3
+
+    def hear(place: int, steps: float) -> None:
+        told[place] += steps
+
+    found = compute_together([first, second, third], HOST, told=hear)
+    for each, asked_alone in zip(found, (first, second, third), strict=True):
+        alone = compute(asked_alone, HOST)
+        assert (each.members, each.steps) == (alone.members, alone.steps)
+        assert set(each.phases) == set(alone.phases)
+    assert told == pytest.approx([work(first), work(second), work(third)])
 
 
 @pytest.mark.parametrize(("environment", "policies"), MIXTURES, ids=lambda each: type(each).__name__)
@@ -172,14 +192,18 @@ def asked(handler: Rollouts) -> bytes:
     whole = spec(CartPole(), Linear())
 
     async def ask() -> bytes:
-        return await handler(Job(kind="rollout", job_id=job_id(whole), data=encode(whole), attempt=1))
+        computing = asyncio.create_task(handler.run())
+        try:
+            return await handler(Job(kind="rollout", job_id=job_id(whole), data=encode(whole), attempt=1))
+        finally:
+            computing.cancel()
 
     return anyio.run(ask)
 
 
 def test_where_not_even_one_member_fits_the_job_fails_for_good() -> None:
     with pytest.raises(JobFailed, match="memory does not suffice for one member") as raised:
-        asked(Rollouts(roomy(0, [])))
+        asked(Rollouts(None, roomy(0, [])))
     assert not raised.value.retry
 
 
@@ -190,7 +214,7 @@ def test_a_lost_device_is_told_and_the_job_goes_back() -> None:
     told: list[DeviceLost] = []
     broken = dataclasses.replace(HOST, xp=Device(cos=cos), lost=(ConnectionError,), device="card 0")
     with pytest.raises(JobFailed, match="card 0 failed: the bus fell off the card") as raised:
-        asked(Rollouts(broken, on_lost=told.append))
+        asked(Rollouts(None, broken, on_lost=told.append))
     assert raised.value.retry
     assert [fault.device for fault in told] == ["card 0"]
 
