@@ -50,7 +50,7 @@ from contracts.rollouts import (
 from gpu_workers import arrays, testing
 from gpu_workers.errors import DeviceLost
 from gpu_workers.rollouts.compute import compute, compute_together
-from gpu_workers.rollouts.jobs import Rollouts
+from gpu_workers.rollouts.jobs import Item, Rollouts
 
 HOST = arrays.choose("numpy")
 GRID = GridWorld(map=("S.#", "..G"), slip=0.2, limit=20)
@@ -205,6 +205,25 @@ def test_where_not_even_one_member_fits_the_job_fails_for_good() -> None:
     with pytest.raises(JobFailed, match="memory does not suffice for one member") as raised:
         asked(Rollouts(None, roomy(0, [])))
     assert not raised.value.retry
+
+
+def test_a_job_that_finds_no_room_does_not_cost_its_company() -> None:
+    def empty(shape: tuple[int, ...]) -> Any:
+        if shape[-1] > 30:
+            raise MemoryError
+        return np.empty(shape)
+
+    handler = Rollouts(None, dataclasses.replace(HOST, xp=Device(empty=empty)))
+    specs = [spec(CartPole(), Linear(), episodes=episodes) for episodes in (3, 31, 4, 5)]
+    items = [Item(job_id=job_id(each), kind="rollout", spec=each) for each in specs]
+    items[3].withdrawn = True
+    first, roomless, third, withdrawn = handler.compute(items)
+    for found, whole in ((first, specs[0]), (third, specs[2])):
+        assert isinstance(found, RolloutResult)
+        assert found.members == compute(whole, HOST).members
+    assert isinstance(roomless, str)
+    assert "memory does not suffice for one member" in roomless
+    assert withdrawn is None
 
 
 def test_a_lost_device_is_told_and_the_job_goes_back() -> None:
