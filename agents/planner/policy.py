@@ -1,7 +1,7 @@
 """The planner: opens and closes rounds, and plans the changes in between."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agents.planner.bandit import HINTS, choose, expected, promising
@@ -128,24 +128,24 @@ def chosen_drafts(
         if parts:  # what has had its time, then what has been worth least so far, is doubted first
             parts.sort(key=lambda draft: (not expired(draft, ground), expected(draft, state.arms)))
             return [(draft, 0.0) for draft in parts[:count]]
-    fixed = {*settings.fixed}
-    single = [draft for draft in drafts(ground, rng) if fixed.isdisjoint(moved(draft.operator, draft.change))]
+
+    def open_(found: Iterable[Draft]) -> list[Draft]:
+        """Drafts that move nothing with which the model does nothing."""
+        return [d for d in found if moved(d.operator, d.change).isdisjoint(settings.fixed)]
+
+    single = open_(drafts(ground, rng))
     fresh = [draft for draft in single if draft.signature not in tried] or single
     history = [summary for summary in state.history if summary.campaign == campaign.id]
     best = [
         (draft, effect)
         for branch, effect in promising(ground.head, state.archive, history)
-        if (draft := repeated(branch, ground))
+        if (draft := repeated(branch, ground)) and open_([draft])
     ]
     again = best[: count // 4]
     wide: list[tuple[Draft, float]] = []
     if settings.stagnation and rounds_without_gain(state) >= settings.stagnation:
         likely = [draft for draft, _ in choose(fresh, state.arms, failures, 40, rng, lessons)]
-        steps = [
-            d
-            for d in wider(ground, likely, rng, 60)
-            if d.signature not in tried and fixed.isdisjoint(moved(d.operator, d.change))
-        ]
+        steps = [d for d in open_(wider(ground, likely, rng, 60)) if d.signature not in tried]
         wide = choose(steps, state.arms, failures, (count - len(again)) // 2, rng, lessons)
     first = again + wide
     return first + choose(fresh, state.arms, failures, count - len(first), rng, lessons)

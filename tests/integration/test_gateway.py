@@ -11,7 +11,7 @@ import pytest
 
 from agents.cli.request import request_campaign
 from agents.config import Config, EndpointConfig
-from agents.models.errors import ModelUnavailableError, RequestRefusedError
+from agents.models.errors import EndpointMisconfiguredError, ModelUnavailableError, RequestRefusedError
 from agents.models.gateway.service import serve_gateway
 from agents.models.remote import RemoteModel
 from agents.models.scripted import ScriptedServer, say
@@ -53,7 +53,9 @@ class House(NamedTuple):
 
 
 @asynccontextmanager
-async def house(folder: Path, server: ScriptedServer, *, gateways: int = 1) -> AsyncIterator[House]:
+async def house(
+    folder: Path, server: ScriptedServer, *, gateways: int = 1, key_env: str = ""
+) -> AsyncIterator[House]:
     """A bus, a ledger with a campaign whose model is behind the scripted server, and gateways."""
     store = folder / "store"
     async with (
@@ -68,7 +70,9 @@ async def house(folder: Path, server: ScriptedServer, *, gateways: int = 1) -> A
             suite = load_suite(str(write_suite(folder / "suite")))
             settings = CampaignSettings(models=Models(harness=f"openai:scripted@{server.url}"))
             campaign, _ = await request_campaign(LedgerClient(bus), suite, settings)
-            config = Config(endpoints={server.url: EndpointConfig(concurrency=4, timeout=5.0)})
+            config = Config(
+                endpoints={server.url: EndpointConfig(concurrency=4, timeout=5.0, key_env=key_env)}
+            )
             for _ in range(gateways):
                 tasks.start_soon(serve_gateway, running.url, config)
             yield House(running.url, bus, campaign, server)
@@ -131,6 +135,17 @@ async def test_the_key_is_used_for_what_the_operator_named_and_for_nothing_else(
             with pytest.raises(RequestRefusedError, match="there is no campaign 'c9'"):
                 await place.model(campaign="c9").ask(asking("hello"))
         assert server.asked == other.asked == []
+
+
+async def test_no_other_key_is_sent_where_a_key_of_its_own_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OTHER_KEY", raising=False)
+    with ScriptedServer([say("one")]) as server:
+        async with house(tmp_path, server, key_env="OTHER_KEY") as place:
+            with pytest.raises(EndpointMisconfiguredError, match="OTHER_KEY, which is not set"):
+                await place.model().ask(asking("hello"))
+        assert server.asked == []
 
 
 async def test_without_a_gateway_there_is_no_answer_and_it_is_said_so(tmp_path: Path) -> None:

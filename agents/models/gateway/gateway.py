@@ -124,11 +124,8 @@ class Gateway:
             number = await account.reserve(
                 key, asked.model, asked.charge, bound=bound, tokens=most + asking.max_tokens
             )
-        except BudgetSpentError as error:
-            if error.budget in ("run", "tokens"):
-                await self._tell_spent(asked.charge, str(error), account.state.cost)
-            return _no(error)
         except ModelError as error:
+            await self._tell(asked.charge, error, account.state.cost)
             return _no(error)
         return await self._send(number, asked, request, asking, way, account, bound)
 
@@ -161,8 +158,7 @@ class Gateway:
                     reason=str(error)[:500],
                 )
             )
-            if isinstance(error, EndpointMisconfiguredError):
-                await self._halt(asked.charge, str(error))
+            await self._tell(asked.charge, error, account.state.cost)
             return _no(error)
         reply, estimated = _counted(asking, found.reply)
         paid = way.price.cost(reply.usage)
@@ -209,6 +205,13 @@ class Gateway:
             if state.campaign is not None and state.campaign.id == campaign:
                 return stream, state.campaign
         return "", None
+
+    async def _tell(self, charge: Charge, error: ModelError, cost: float) -> None:
+        """Say on the lineage what concerns the whole campaign."""
+        if isinstance(error, EndpointMisconfiguredError):
+            await self._halt(charge, str(error))
+        elif isinstance(error, BudgetSpentError) and error.budget in ("run", "tokens"):
+            await self._tell_spent(charge, str(error), cost)
 
     async def _halt(self, charge: Charge, reason: str) -> None:
         """Pause a campaign that cannot go on before a person has done something."""

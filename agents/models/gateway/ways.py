@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agents.config import Config, EndpointConfig
 from agents.models.endpoint import EndpointModel, parse
+from agents.models.errors import EndpointMisconfiguredError
 from agents.models.gateway.throttle import Throttle
 from agents.models.prices import Price, PriceBook
 
@@ -44,9 +45,19 @@ class Ways:
         self._left_out[spec] = frozenset(parameters)
 
     def client(self, spec: str) -> EndpointModel:
-        """A client of a model's endpoint. Raises RequestRefusedError when the name is none."""
+        """A client of a model's endpoint.
+
+        Raises:
+            RequestRefusedError: the name is none.
+            EndpointMisconfiguredError: its key is to be in a variable that is not set. No other key is sent there.
+        """
         endpoint = parse(spec)
         allowed = self._config.endpoint(endpoint.url)
+        if allowed.key_env and not os.environ.get(allowed.key_env):
+            raise EndpointMisconfiguredError(
+                f"the key for {endpoint.url} is to be in {allowed.key_env}, which is not set: set it, or take key_env "
+                "out of ratchet.toml"
+            )
         return EndpointModel(
             endpoint,
             unsupported=self._left_out.get(spec, frozenset()),
