@@ -197,7 +197,11 @@ class Stages:
         while waiting:
             some = waiting.pop()
             try:
-                with self._meter.measure(f"stack {stage.method}", size=8 * size):
+                # What leaves the numbers is told of as an undefined score, with its reason.
+                with (
+                    self._meter.measure(f"stack {stage.method}", size=8 * size),
+                    np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+                ):
                     found.append(self._call(stage, candidates, some))
             except arrays.exhausted:
                 if len(some) == 1:

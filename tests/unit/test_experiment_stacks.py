@@ -269,6 +269,28 @@ def test_it_ends_when_told_and_the_same_on_a_device() -> None:
             same(one, other)
 
 
+def test_awkward_data_gives_scores_or_reasons() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(12, 2)), rng.normal(size=12)
+    tables = {
+        "constant": (x, np.ones(12)), "zero": (np.zeros((12, 2)), np.zeros(12)), "huge": (x, 1e90 * y),
+        "tiny": (x, 1e-200 * y), "far": (x, y + 1e12), "two rows": (x[:2], y[:2]),
+    }  # fmt: skip
+    stages = (Stacking(), Stacking(best=1), Stacking(method="blend", rounds=5))
+    entries = (
+        Entry(family="ridge", grid={"alpha": (1.0, 2.0)}),
+        Entry(family="neighbours", configurations=({"neighbours": 1},)),
+    )
+    for name, (features, target) in tables.items():
+        data = from_arrays(features, target)
+        found = alone(spec(data=data, stacks=stages, families=entries, folds=Folds(count=2)))
+        for stack in found.stacks:
+            for metric, (scores,) in stack.scores.items():
+                missing = sum(gap.cells for gap in stack.undefined if gap.metric == metric)
+                assert sum(score is None for score in scores) == missing, name
+                assert all(score is None or np.isfinite(score) for score in scores), name
+
+
 def test_the_id_covers_families_and_stacks_and_is_what_it_was_without() -> None:
     data = from_arrays([[1.0], [2.0], [3.0]], [1.0, 2.0, 3.0])
     old = ExperimentSpec(
