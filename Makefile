@@ -6,10 +6,10 @@ STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench evidence faults clean .venv
+.PHONY: help demo test check format bench bench-gpu evidence faults clean .venv
 
 help:  ## Say what can be made
-	@grep -E '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -36,9 +36,13 @@ check: $(STAMP)  ## Lint and type-check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-SHORT := bus_costs gate gpu_workers.levels gpu_workers.resampling gpu_workers.rollouts history headroom ledger round sandbox
+SHORT := bus_costs gate gpu_workers.levels history headroom ledger round sandbox
 bench: $(STAMP)  ## Measure: every benchmark in its short form
 	@for name in $(SHORT); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@echo "== gpu_workers"; $(BIN)/python -m benchmarks.gpu_workers --short
+
+bench-gpu: $(STAMP)  ## Measure the GPU workers in full, on a GPU where there is one (NumPy alone: ten minutes)
+	@$(BIN)/python -m benchmarks.gpu_workers
 
 EVIDENCE ?= .ratchet/evidence
 evidence: $(STAMP)  ## Run the campaigns, their controls and what is measured of them (hours; resumes where it was)

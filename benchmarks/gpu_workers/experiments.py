@@ -24,6 +24,7 @@ import msgspec
 import numpy as np
 import structlog
 
+from benchmarks.gpu_workers.fits import compute
 from bus.jobs import JobQueue
 from bus.results import Done
 from bus.testing import running_bus
@@ -31,7 +32,6 @@ from contracts.datasets import DataSet, from_arrays
 from contracts.experiment_results import ExperimentResult, decode_result, encode_result
 from contracts.experiments import KIND, ExperimentSpec, Folds, decode_spec, encode_spec, experiment_id
 from gpu_workers import arrays
-from gpu_workers.arrays import Arrays
 from gpu_workers.errors import CupyUnfit
 from gpu_workers.experiments.batches import Item
 from gpu_workers.experiments.batches import compute as batch
@@ -54,16 +54,6 @@ def medians(calls: dict[str, Callable[[], object]], runs: int) -> dict[str, floa
             call()
             taken[name].append(time.perf_counter() - begun)
     return {name: statistics.median(values) for name, values in taken.items()}
-
-
-def compute(spec: ExperimentSpec, data: DataSet, library: Arrays) -> ExperimentResult:
-    """One experiment in this process, with nothing remembered."""
-    (found,) = Computation(
-        experiments=[prepare(spec, data, library)], arrays=library, cache=CellCache()
-    ).run()
-    if not isinstance(found, ExperimentResult):
-        raise SystemExit(str(found))
-    return found
 
 
 def eigen_loop(data: DataSet, spec: ExperimentSpec, alphas: list[float]) -> np.ndarray:
@@ -242,12 +232,12 @@ def together(specs: list[ExperimentSpec]) -> float:
     return (time.perf_counter() - begun) / len(specs) * 1e6
 
 
-async def on_the_bus(specs: list[ExperimentSpec], workers: int) -> dict[str, float]:
+async def on_the_bus(specs: list[ExperimentSpec], workers: int, library: str = "numpy") -> dict[str, float]:
     """Jobs a second from a cold queue to the last result, with so many worker processes."""
     with tempfile.TemporaryDirectory() as folder:
         async with running_bus(Path(folder)) as (_, bus):
             command = [sys.executable, "-P", "-m", "gpu_workers", "--store", folder]
-            env = {**os.environ, "RATCHET_ARRAY": "numpy", "RATCHET_LOG_LEVEL": "error"}
+            env = {**os.environ, "RATCHET_ARRAY": library, "RATCHET_LOG_LEVEL": "error"}
             processes = [subprocess.Popen(command, env=env) for _ in range(workers)]  # noqa: ASYNC220
             try:
                 queue = JobQueue(bus)
@@ -270,7 +260,7 @@ async def on_the_bus(specs: list[ExperimentSpec], workers: int) -> dict[str, flo
         assert isinstance(result, ExperimentResult)
         together.append(result.provenance.together)
     return {
-        "jobs_per_s": round(len(jobs) / taken),
+        "jobs_per_s": round(len(jobs) / taken, 1),
         "us_per_job": round(taken / len(jobs) * 1e6),
         "jobs_in_a_batch": statistics.median(together),
     }
