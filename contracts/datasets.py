@@ -152,7 +152,7 @@ def check_data(data: DataSet, target: Target) -> None:
     """
     _check_lengths(data)
     if data.rows < 2:
-        raise ValueError(f"the data set has {data.rows} rows; an experiment needs at least 2")
+        raise ValueError(f"the data set has {data.rows or 'no'} row; an experiment needs at least 2")
     if not data.numeric_names and not data.categorical_names:
         raise ValueError("the data set has no features; give it at least one numeric or categorical column")
     numbers = data.numbers()

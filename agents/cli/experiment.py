@@ -74,6 +74,9 @@ def experiment(
     except ValueError as error:
         fail(str(error), code=USAGE, kind="spec", as_json=as_json)
     if predictions_file is not None:
+        if not predictions_file.absolute().parent.is_dir():  # before anything is computed
+            wrong = f"{predictions_file} cannot be written: there is no folder {predictions_file.parent}"
+            fail(wrong, code=USAGE, kind="predictions", as_json=as_json)
         asked = msgspec.structs.replace(asked, predictions=True)
     shown = Console(stderr=True)
     columns = (TextColumn("fits"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -107,13 +110,15 @@ def _result(
     from agents.cli.workbench import ExperimentRefused, compute_here
     from bus.errors import BusError
     from eventstore.errors import LedgerError
+    from gpu_workers.errors import WorkerError
 
     try:
         try:
             found = anyio.run(_on_the_bus, spec, data, store, bus, patience, listen)
         except NoWorker as error:
             if spec.needs.gpu or data is None:
-                fail(str(error), code=UNAVAILABLE, kind="NoWorker", as_json=as_json)
+                remedy = " on a machine with a GPU, or leave out `needs.gpu`" if spec.needs.gpu else ""
+                fail(f"{error}{remedy}", code=UNAVAILABLE, kind="NoWorker", as_json=as_json)
             if not as_json:
                 click.echo(f"{error}. Meanwhile it is computed here.", err=True)
             found = None
@@ -130,9 +135,11 @@ def _result(
     except ExperimentRefused as error:
         code = UNAVAILABLE if error.kind == "unavailable" else USAGE if error.kind == "refused" else FAILED
         fail(str(error), code=code, kind=error.kind, as_json=as_json)
-    except (BusError, LedgerError) as error:
+    except (BusError, LedgerError, WorkerError) as error:
         fail(str(error), code=UNAVAILABLE, kind=type(error).__name__, as_json=as_json)
-    except (KeyboardInterrupt, _Interrupted):
+    except KeyboardInterrupt:
+        fail("interrupted; nothing was kept", code=INTERRUPTED, as_json=as_json)
+    except _Interrupted:
         fail("interrupted; the experiment was withdrawn", code=INTERRUPTED, as_json=as_json)
 
 

@@ -2,12 +2,12 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from agents.cli.tables import Columns, read_table
-from contracts.datasets import DataSet, check_data
+from contracts.datasets import DataSet, Target, check_data
 from contracts.experiments import Entry, ExperimentSpec, Folds, Needs, Recipe, check_spec
 from contracts.stacks import Stacking
 
@@ -25,8 +25,10 @@ def read_experiment(path: Path) -> tuple[ExperimentSpec, DataSet | None]:
     """
     try:
         found = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not valid TOML: {error}") from error
     known = {*ExperimentSpec.__struct_fields__, *_OWN} - {"data", "kernel"}
@@ -43,6 +45,7 @@ def read_experiment(path: Path) -> tuple[ExperimentSpec, DataSet | None]:
             raise ValueError(f"{path} has no `{name}`; see docs/experiments.md")
     if ("csv" in found) == ("blob" in found):
         raise ValueError(f"{path} names its data once: by `csv`, a file, or by `blob`, a hash in the ledger")
+    _refuse_unfit(path, found)
     own = {name: found.pop(name) for name in list(found) if name in _OWN}
     try:
         spec = msgspec.convert({"blob": "0" * 64, **found}, ExperimentSpec)
@@ -58,6 +61,36 @@ def read_experiment(path: Path) -> tuple[ExperimentSpec, DataSet | None]:
         spec = msgspec.structs.replace(spec, blob=data.hash)
     check_spec(spec)
     return spec, data
+
+
+def _refuse_unfit(path: Path, found: dict[str, Any]) -> None:
+    """Say in a person's words what decoding would say in its own."""
+    choices: dict[str, Any] = {"target": Target}
+    for name, record in _TABLES.items():
+        hints = get_type_hints(record)
+        choices |= {f"{name}.{key}": hint for key, hint in hints.items() if get_origin(hint) is Literal}
+    for name, hint in choices.items():
+        table, _, key = name.rpartition(".")
+        inner = found.get(table, {}) if table else found
+        if isinstance(inner, dict) and key in inner and inner[key] not in get_args(hint):
+            raise ValueError(f"{path}: {name} = {inner[key]!r} is none of {', '.join(get_args(hint))}")
+    if not isinstance(found.get("csv", ""), str):
+        raise ValueError(f"{path}: csv = {found['csv']!r} is no file's name")  # noqa: TRY004 (what a person wrote)
+    for name in ("metrics", "seeds"):
+        if name in found and not _is_words(found[name]):
+            raise ValueError(f'{path}: {name} = {found[name]!r} is no list of names, such as ["…"]')
+    families = found.get("families", [])
+    for entry in (found, *(families if isinstance(families, list) else ())):
+        grid = entry.get("grid", {}) if isinstance(entry, dict) else {}
+        for name, values in grid.items() if isinstance(grid, dict) else ():
+            if not isinstance(values, list):
+                raise ValueError(  # noqa: TRY004 (likewise)
+                    f"{path}: grid.{name} = {values!r} is one value; a grid wants a list, [{values!r}]"
+                )
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _refuse_unknown(path: Path, where: str, found: dict[str, Any], known: set[str]) -> None:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from contracts.rollouts import MemberResult, RolloutResult, RolloutSpec, job_id, labels, members, work
+from eventstore.audit.text import count
 
 WIDE = 160
 """Columns of a table that goes into a file."""
@@ -89,10 +90,10 @@ def as_table(spec: RolloutSpec, result: RolloutResult) -> None:
     if not console.is_terminal:
         console.width = WIDE
     console.print(table)
-    count = len(result.members)
     click.echo(
-        f"\n{count} {'member' if count == 1 else 'members'}, {len(spec.seeds)} seeds, {spec.episodes} episodes each; "
-        f"{result.steps:,} steps in {result.seconds:.1f} s on {result.library}"
+        f"\n{count(len(result.members), 'member')}, {count(len(spec.seeds), 'seed')}, "
+        f"{count(spec.episodes, 'episode')} each; {count(result.steps, 'step')} "
+        f"in {result.seconds:.1f} s on {result.library}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -120,6 +121,7 @@ def _here(spec: RolloutSpec, advance: Callable[[int], None]) -> RolloutResult:
     from gpu_workers.arrays import choose
     from gpu_workers.rollouts.compute import compute
 
+    logging.getLogger("gpu_workers.arrays").setLevel(logging.WARNING)  # the table says what computed it
     arrays = choose()
     try:
         return compute(spec, arrays, told=advance)

@@ -28,7 +28,7 @@ def show(spec: ExperimentSpec, result: ExperimentResult, top: int) -> None:
         place = gap.configuration - len(result.configurations)
         where = "" if place < 0 else f" of stack {place}"
         click.echo(
-            f"{gap.metric}{where} is undefined {gap.cells} times, first in fold {gap.fold}: {gap.reason}",
+            f"{gap.metric}{where} is undefined {_times(gap.cells)} in fold {gap.fold}: {gap.reason}",
             err=True,
         )
     made = result.provenance
@@ -76,7 +76,9 @@ def _configurations(spec: ExperimentSpec, result: ExperimentResult, top: int) ->
     order = sorted(range(len(result.configurations)), key=rank)
     varied = _varied(result)
     names = ("", "family", "parameters") if result.families else varied[0]
-    table = Table(*names, *spec.metrics, box=None)
+    table = Table(*names, box=None)
+    for metric in spec.metrics:
+        table.add_column(metric, no_wrap=True)
     for index in order[:top]:
         own = result.configurations[index]
         if result.families:
@@ -141,3 +143,7 @@ def _score(summary: Summary) -> str:
         return "undefined"
     spread = "" if summary.deviation is None else f" ± {summary.deviation:.2g}"
     return f"{summary.mean:.5g}{spread}"
+
+
+def _times(number: int) -> str:
+    return "once," if number == 1 else f"{number:,} times, first"

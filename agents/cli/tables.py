@@ -73,7 +73,11 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = [(number, line) for number, line in enumerate(csv.reader(file), 1) if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8; save it as such") from error
+    except csv.Error as error:
         raise ValueError(f"{path} cannot be read as CSV: {error}") from error
     if len(lines) < 2:
         raise ValueError(f"{path} has no rows below its line of names")
@@ -116,9 +120,8 @@ def _target(
         order = sorted(set(values), key=lambda v: (0.0, v) if numbers is None else (float(v), v))
         if len(order) < 2 or (target == "binary" and len(order) > 2):
             wanted = "two" if target == "binary" else "at least two"
-            raise ValueError(
-                f"target {names[0]} has {len(order)} different values; a {target} target has {wanted}"
-            )
+            has = f"{len(order)} different values" if len(order) > 1 else f"the one value {order[0]!r}"
+            raise ValueError(f"target {names[0]} has {has}; a {target} target has {wanted}")
         code = {value: index for index, value in enumerate(order)}
         return np.array([code[value] for value in values], dtype=float), tuple(order)
     found = []

@@ -4,7 +4,7 @@ import itertools
 import math
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -76,6 +76,8 @@ def _records(table: Mapping[str, Any], key: str, kinds: Mapping[str, type[Any]])
     for number, entry in enumerate(entries, 1):
         where = f"[[{key}]] number {number}"
         kind = entry.get("kind")
+        if kind is None:
+            raise ValueError(f"{where} has no kind; it is one of {', '.join(kinds)}")
         if not isinstance(kind, str) or kind not in kinds:
             raise ValueError(f"{where}: kind = {kind!r} is none of {', '.join(kinds)}")
         yield from _expanded(entry, kinds[kind], where)
@@ -95,13 +97,31 @@ def _expanded(entry: Mapping[str, Any], record: type[R], where: str) -> Iterator
         if several and not value:
             raise ValueError(f"{where}: {name} is an empty list; leave it out to take the default")
         choices.append([(name, each) for each in (value if several else [value])])
+    for field in msgspec.structs.fields(record):
+        if field.required and field.name not in entry:
+            raise ValueError(f"{where}: {entry['kind']} needs {field.name}; see docs/rollouts.md")
     if math.prod(map(len, choices)) > MEMBERS:
         raise ValueError(f"{where}: its lists come to more than {MEMBERS:,} combinations; shorten them")
     for combination in itertools.product(*choices):
         try:
             yield msgspec.convert({"kind": entry["kind"], **dict(combination)}, record)
         except msgspec.ValidationError as error:
-            raise ValueError(f"{where}: {error}") from error
+            raise ValueError(f"{where}: {_unfit(combination, hints, error)}") from error
+
+
+def _unfit(given: Sequence[tuple[str, Any]], hints: Mapping[str, Any], error: msgspec.ValidationError) -> str:
+    """Which setting is of the wrong kind, and what it takes."""
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    for name, value in given:
+        try:
+            msgspec.convert(value, hints[name])
+        except msgspec.ValidationError:
+            if get_origin(hints[name]) is Literal:
+                return f"{name} = {value!r} is none of {', '.join(map(str, get_args(hints[name])))}"
+            if hints[name] in words:
+                return f"{name} = {value!r} is not {words[hints[name]]}"
+            return f"{name}: {error}"
+    return str(error)
 
 
 def _is_tuple(hint: Any) -> bool:

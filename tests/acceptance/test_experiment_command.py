@@ -211,7 +211,16 @@ def test_an_interrupted_command_withdraws_its_job(spec: Path, tmp_path: Path) ->
         ("[grid]", "[grid", "not valid TOML"),
         ('family = "ridge"', "", "has no `family`"),
         ('csv = "houses.csv"', "", "names its data once"),
-        ('csv = "houses.csv"', 'csv = "none.csv"', "cannot be read as CSV"),
+        ('csv = "houses.csv"', 'csv = "none.csv"', "cannot be read: No such file"),
+        ('csv = "houses.csv"', "csv = 3", "csv = 3 is no file's name"),
+        ('target = "regression"', 'target = "number"', "target = 'number' is none of regression, binary"),
+        ('metrics = ["rmse", "mae"]', 'metrics = "rmse"', "metrics = 'rmse' is no list of names"),
+        (
+            "alpha = [0.1, 1.0, 1000.0]",
+            "alpha = 0.1",
+            "grid.alpha = 0.1 is one value; a grid wants a list, [0.1]",
+        ),
+        ('kind = "grouped"', 'kind = "group"', "folds.kind = 'group' is none of k_fold"),
         ('family = "ridge"', 'family = "ridge"\nkernels = 1', "unknown key `kernels`"),
         ("count = 3", "counts = 3", "unknown key `folds.counts`"),
         ("count = 3", "count = 1", "at least 2 folds"),
@@ -262,12 +271,26 @@ def test_columns_are_what_their_values_say(tmp_path: Path) -> None:
         ("a,y\n1\n", "regression", "line 2 of .* has 1 values"),
         ("a,y\n1,x\n2,3\n", "regression", "has words in it"),
         ("a,y\n1,x\n2,\n", "multiclass", "no target y in row 1"),
-        ("a,y\n1,x\n2,x\n", "multiclass", "at least two"),
+        ("a,y\n1,x\n2,x\n", "multiclass", "has the one value 'x'; a multiclass target has at least two"),
     ],
 )
 def test_a_table_that_cannot_be_is_told(tmp_path: Path, text: str, target: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_table(table(tmp_path, text), Columns(target="y"), target)
+
+
+def test_predictions_that_have_no_folder_are_refused_before_anything_is_computed(spec: Path) -> None:
+    code, output = ratchet("experiment", spec, "--predictions", spec.parent / "none" / "p.csv")
+    assert code == 2
+    assert "p.csv cannot be written: there is no folder" in output
+    assert "configurations x" not in output
+
+
+def test_a_library_that_cannot_be_used_is_told(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATCHET_ARRAY", "torch")
+    code, output = ratchet("experiment", spec, "--store", spec.parent / "none", "--json")
+    assert code == 3
+    assert json.loads(output)["error"]["kind"] == "UnknownLibrary"
 
 
 def test_the_page_names_every_family_with_its_parameters_and_every_metric() -> None:
