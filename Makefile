@@ -41,7 +41,7 @@ bench: $(STAMP)  ## Measure: every benchmark in its short form
 	@for name in $(SHORT); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 	@echo "== gpu_workers"; $(BIN)/python -m benchmarks.gpu_workers --short
 
-bench-gpu: $(STAMP)  ## Measure the GPU workers in full, on a GPU where there is one (NumPy alone: ten minutes)
+bench-gpu: $(STAMP)  ## Measure the GPU workers in full, on a GPU where there is one (NumPy alone: three minutes)
 	@$(BIN)/python -m benchmarks.gpu_workers
 
 EVIDENCE ?= .ratchet/evidence

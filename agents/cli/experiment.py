@@ -110,7 +110,6 @@ def _result(
     from agents.cli.workbench import ExperimentRefused, compute_here
     from bus.errors import BusError
     from eventstore.errors import LedgerError
-    from gpu_workers.errors import WorkerError
 
     try:
         try:
@@ -135,7 +134,7 @@ def _result(
     except ExperimentRefused as error:
         code = UNAVAILABLE if error.kind == "unavailable" else USAGE if error.kind == "refused" else FAILED
         fail(str(error), code=code, kind=error.kind, as_json=as_json)
-    except (BusError, LedgerError, WorkerError) as error:
+    except (BusError, LedgerError) as error:
         fail(str(error), code=UNAVAILABLE, kind=type(error).__name__, as_json=as_json)
     except KeyboardInterrupt:
         fail("interrupted; nothing was kept", code=INTERRUPTED, as_json=as_json)

@@ -20,17 +20,20 @@ def compute_here(spec: ExperimentSpec, data: DataSet, listen: Callable[[int, int
     """The result, with progress told as (done, total).
 
     Raises:
-        ExperimentRefused: it cannot be computed, or memory does not suffice.
-        WorkerError: `RATCHET_ARRAY` asks for an array library that cannot be used.
+        ExperimentRefused: it cannot be computed, memory does not suffice, or `RATCHET_ARRAY` asks for an array
+            library that cannot be used.
     """
     from bus import logs
     from gpu_workers.arrays import choose
-    from gpu_workers.errors import ExperimentFault
+    from gpu_workers.errors import ExperimentFault, WorkerError
     from gpu_workers.experiments.cells import CellCache
     from gpu_workers.experiments.ensembles import Ensembles, prepare_all
 
     logs.configure("ratchet", file=io.StringIO())  # the result says what computed it
-    arrays = choose()
+    try:
+        arrays = choose()
+    except WorkerError as error:
+        raise ExperimentRefused(str(error), kind="unavailable") from error
     if spec.needs.gpu and arrays.name != "cupy":
         raise ExperimentRefused("the experiment needs a GPU, and there is none here", kind="unavailable")
     try:

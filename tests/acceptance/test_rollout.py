@@ -61,7 +61,7 @@ def test_the_page_names_every_kind_and_setting() -> None:
         ),
         (
             '[[environment]]\nkind = "grid_world"\n[[policy]]\nkind = "uniform"\n',
-            "missing required field `map`",
+            "grid_world needs map",
         ),
     ],
 )

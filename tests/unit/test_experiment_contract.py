@@ -117,7 +117,7 @@ def test_a_data_set_comes_back_from_its_bytes_and_has_one_hash() -> None:
 @pytest.mark.parametrize(
     ("data", "target", "words"),
     [
-        (from_arrays([[1.0]], [1.0]), "regression", "1 rows; an experiment needs at least 2"),
+        (from_arrays([[1.0]], [1.0]), "regression", "1 row; an experiment needs at least 2"),
         (from_arrays(np.zeros((2, 0)), [1.0, 2.0]), "regression", "no features"),
         (from_arrays([[1.0], [np.inf]], [1.0, 2.0]), "regression", "x0 is infinite in row 1"),
         (from_arrays([[1.0], [-1e150]], [1.0, 2.0]), "regression", "x0 is -1e\\+150 in row 1; its square"),
