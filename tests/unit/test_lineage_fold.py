@@ -578,7 +578,8 @@ def test_such_campaigns_hold_every_event_that_a_campaign_can_hold() -> None:
     seen = {envelope.type for seed in range(200) for envelope in lived(random.Random(seed)).envelopes}
     tasks = {"TaskCollected", "TaskDismissed", "TaskFailed", "TaskSolved", "TaskSubmitted"}
     calls = {"CallsReserved", "CallsMade"}
-    elsewhere = {"AgentLost", "CheckpointSigned", "HarnessForked", "ModelTrained", *calls, *tasks}
+    models = {"ModelProbed", "ModelTrained"}
+    elsewhere = {"AgentLost", "CheckpointSigned", "HarnessForked", *models, *calls, *tasks}
     assert seen == e.EVENTS.keys() - elsewhere | {"HeadTurned"}
 
 
