@@ -131,7 +131,7 @@ def test_doctor_tells_records_and_keeps_campaigns_from_searching_what_does_nothi
 
     with served(Deaf(embedded, plainly("top_p", "presence_penalty"))) as spec:
         settings = (
-            "--rounds", "1", "--plans", "40", "--candidates", "1", "--race-seeds", "1", "--confirm-seeds", "1",
+            "--rounds", "1", "--plans", "20", "--candidates", "1", "--race-seeds", "1", "--confirm-seeds", "1",
             "--release-seeds", "1", "--null-every", "0", "--executors", "2", "--model", f"harness={spec}",
         )  # fmt: skip
         first = ratchet("run", str(tmp_path / "suite"), *settings)
