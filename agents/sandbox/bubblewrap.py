@@ -11,6 +11,7 @@ import json
 import os
 import py_compile
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.sandbox.errors import SandboxUnavailable
+from bus.deathsig import tied
 
 GUEST = Path(__file__).parent / "guest"
 _MEBIBYTES = 64
@@ -229,8 +231,11 @@ def launch(
 
 
 def _popen(argv: list[str], env: dict[str, str], fds: tuple[int, ...], said: Any) -> subprocess.Popen[bytes]:
+    if not os.access(argv[0], os.X_OK):
+        raise FileNotFoundError(2, "there is no such program", argv[0])
+    # Bubblewrap ties itself to us only once it has set up much else: whoever dies before that would leave it behind.
     return subprocess.Popen(
-        argv,
+        tied(argv, signal.SIGKILL),
         env=env,
         pass_fds=fds,
         cwd="/",
