@@ -1,6 +1,7 @@
 """Calls of models as they are asked for over the bus, kept, and counted: the fold of a stream `calls/<campaign>`."""
 
 import hashlib
+import zlib
 from collections.abc import Iterator
 from functools import singledispatch
 
@@ -48,6 +49,16 @@ class Call(Record):
     request: ChatRequest
     reply: ChatReply
     seconds: float = 0.0
+
+
+def pack(call: Call) -> bytes:
+    """A call as its blob."""
+    return zlib.compress(msgspec.msgpack.encode(call), 6)
+
+
+def unpack(blob: bytes) -> Call:
+    """The call in a blob."""
+    return msgspec.msgpack.decode(zlib.decompress(blob), type=Call)
 
 
 def call_key(model: str, request: ChatRequest) -> str:

@@ -6,17 +6,15 @@ would pass for the model.
 """
 
 import json
-import zlib
 from pathlib import Path
 from typing import Self
 
 import anyio
-import msgspec
 
 from agents.models.endpoint import fingerprint
 from agents.models.errors import UnseenRequestError
 from contracts import events as e
-from contracts.calls import Call, Calls, call_key, fold, settled
+from contracts.calls import Call, Calls, call_key, fold, settled, unpack
 from contracts.chat import ChatReply, ChatRequest
 from eventstore.sqlite import SqliteStore
 
@@ -57,8 +55,7 @@ class CallRecord:
                 f"{self.store} holds no call {key[:12]}: this was never asked of {model} while it was recorded "
                 f"(the last message begins {json.dumps(last[:60])})"
             )
-        data = await self._ledger.get(self._blobs[key])
-        return msgspec.msgpack.decode(zlib.decompress(data), type=Call)
+        return unpack(await self._ledger.get(self._blobs[key]))
 
     def close(self) -> None:
         """Let the store go."""

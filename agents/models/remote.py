@@ -1,7 +1,6 @@
 """A model behind the gateway, as agents ask it: over the bus, from a thread, and with whom the call is charged to."""
 
 import time
-import zlib
 
 import anyio.from_thread
 import anyio.to_thread
@@ -18,7 +17,7 @@ from agents.models.errors import (
 )
 from bus.connection import Bus
 from bus.errors import BusError, BusUnavailable, NoResponder, RequestTimeout
-from contracts.calls import Call, ModelAnswer, ModelRequest
+from contracts.calls import ModelAnswer, ModelRequest, unpack
 from contracts.chat import ChatReply, ChatRequest
 from contracts.models import Charge
 from contracts.subjects import MODELS
@@ -71,8 +70,7 @@ class RemoteModel:
         if answer.kind:
             raise _error(answer)
         if answer.blob:
-            stored = zlib.decompress(await self._ledger.get(answer.blob))
-            return msgspec.msgpack.decode(stored, type=Call).reply
+            return unpack(await self._ledger.get(answer.blob)).reply
         if answer.reply is None:
             raise ModelUnavailableError("the gateway's answer holds no reply")
         return answer.reply

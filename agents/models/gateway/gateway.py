@@ -1,7 +1,6 @@
 """What the gateway does with a call: find it on record, or reserve it, send it, settle it, and answer."""
 
 import asyncio
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -29,7 +28,7 @@ from agents.models.record import CallRecord
 from agents.work import Desk
 from bus import semconv, traces
 from contracts import events as e
-from contracts.calls import Call, ModelAnswer, ModelRequest, call_key
+from contracts.calls import Call, ModelAnswer, ModelRequest, call_key, pack, unpack
 from contracts.chat import ChatReply, ChatRequest, Usage, estimate_tokens, messages_bytes
 from contracts.lineage import Campaign
 from contracts.models import Capabilities, Charge
@@ -94,10 +93,8 @@ class Gateway:
     # Where answers come from ------------------------------------------------------------------------------------
 
     async def _stored(self, blob: str) -> ModelAnswer:
-        data = zlib.decompress(await self._desk.ledger.get(blob))
-        if len(data) > MESSAGE:
-            return ModelAnswer(blob=blob)
-        return ModelAnswer(reply=msgspec.msgpack.decode(data, type=Call).reply)
+        call = unpack(await self._desk.ledger.get(blob))
+        return ModelAnswer(blob=blob) if _large(call) else ModelAnswer(reply=call.reply)
 
     async def _from_record(self, key: str, asked: ModelRequest, request: ChatRequest) -> ModelAnswer:
         if self._record is None:
@@ -107,9 +104,8 @@ class Gateway:
         except UnseenRequestError as error:
             await self._halt(asked.charge, str(error))
             raise
-        data = msgspec.msgpack.encode(call)
-        if len(data) > MESSAGE:
-            return ModelAnswer(blob=await self._desk.ledger.put(zlib.compress(data, 6)))
+        if _large(call):
+            return ModelAnswer(blob=await self._desk.ledger.put(pack(call)))
         return ModelAnswer(reply=call.reply)
 
     async def _make(
@@ -120,14 +116,12 @@ class Gateway:
             way = self._ways.to(asked.model)
             asking = msgspec.structs.replace(request, max_tokens=request.max_tokens or way.max_tokens)
             most = most_input_tokens(asking)
-            bound = way.price.bound(most, asking.max_tokens)
-            number = await account.reserve(
-                key, asked.model, asked.charge, bound=bound, tokens=most + asking.max_tokens
-            )
+            bound, tokens = way.price.bound(most, asking.max_tokens), most + asking.max_tokens
+            number = await account.reserve(key, asked.model, asked.charge, bound=bound, tokens=tokens)
         except ModelError as error:
             await self._tell(asked.charge, error, account.state.cost)
             return _no(error)
-        return await self._send(number, asked, request, asking, way, account, bound)
+        return await self._send(number, asked, request, asking, way, account, bound, tokens)
 
     async def _send(
         self,
@@ -138,11 +132,12 @@ class Gateway:
         way: Way,
         account: Account,
         bound: float,
+        tokens: int,
     ) -> ModelAnswer:
         """Send what is reserved, and settle it whatever comes."""
         settlement = partial(e.Settlement, number=number)
         try:
-            async with way.throttle.place(most_input_tokens(asking) + asking.max_tokens):
+            async with way.throttle.place(tokens):
                 with _span(asked, asking) as span:
                     found = await anyio.to_thread.run_sync(
                         way.model.ask, asking, limiter=self._threads, abandon_on_cancel=True
@@ -164,8 +159,7 @@ class Gateway:
         paid = way.price.cost(reply.usage)
         reply = _with_usage(reply, msgspec.structs.replace(reply.usage, cost=paid))
         call = Call(model=asked.model, request=request, reply=reply, seconds=found.seconds)
-        data = msgspec.msgpack.encode(call)
-        blob = await self._desk.ledger.put(zlib.compress(data, 6))
+        blob = await self._desk.ledger.put(pack(call))
         usage = msgspec.structs.replace(reply.usage, cost=paid + found.lost * bound)
         await account.settle(
             settlement(
@@ -173,7 +167,7 @@ class Gateway:
                 tries=found.tries,
             )
         )  # fmt: skip
-        return ModelAnswer(blob=blob) if len(data) > MESSAGE else ModelAnswer(reply=reply)
+        return ModelAnswer(blob=blob) if _large(call) else ModelAnswer(reply=reply)
 
     # Campaigns --------------------------------------------------------------------------------------------------
 
@@ -242,6 +236,11 @@ class Gateway:
             with suppress(Conflict):  # somebody wrote in between: look again whether it is still needed
                 await self._desk.ledger.append(stream, version, [new])
                 return
+
+
+def _large(call: Call) -> bool:
+    """Whether a call is too large for a message."""
+    return len(msgspec.msgpack.encode(call)) > MESSAGE
 
 
 def _no(error: ModelError) -> ModelAnswer:
