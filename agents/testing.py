@@ -11,6 +11,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from agents.cli.request import ensure_lineage, seed_files
 from agents.models.shared import ensure_model
 from contracts import events as e
@@ -271,3 +273,14 @@ def outcome(store: Path) -> list[tuple[object, ...]]:
         elif type(event).__name__ in VERDICTS:
             found.append((type(event).__name__, event.round))  # type: ignore[attr-defined]
     return found
+
+
+def without_clocks(event: e.Event) -> tuple[str, Any]:
+    """An event as it is written, without what a clock decides."""
+    return type(event).__name__, _bare(msgspec.to_builtins(event))
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _bare(v) for k, v in value.items() if k not in ("seconds", "deadline", "state_hash")}
+    return [_bare(item) for item in value] if isinstance(value, list) else value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from agents.config import Config, ConfigUnreadable, read_config
+from agents.config import Config, read_config
 from contracts.models import EMBEDDED, MODEL_ROLES, Models
 from contracts.record import Record
 from contracts.settings import CampaignSettings, Limits
@@ -152,6 +152,3 @@ def _recorded(store: Path) -> Chosen:
 
     settings = anyio.run(look)
     return Chosen(models=settings.models, recorded=store, fixed=settings.fixed)
-
-
-__all__ = ["Chosen", "Config", "ConfigUnreadable", "ModelsUnknown", "model_options", "read_models"]

@@ -16,7 +16,7 @@ from agents.models.faulty import FaultyServer
 from agents.models.scripted import half, hang, raw, status
 from agents.models.serve import ModelServer
 from agents.models.store import embedded_model, load_or_train
-from agents.testing import History, outcome, write_suite
+from agents.testing import History, outcome, without_clocks, write_suite
 from contracts import events as e
 from contracts.chat import ChatReply, ChatRequest, Model, Usage
 from eventstore.audit.archive import opened
@@ -95,17 +95,6 @@ def lineage(store: Path) -> list[e.Event]:
     history = History(store)
     history.look()
     return [event for _, event in history.events]
-
-
-def without_clocks(event: e.Event) -> Any:
-    """An event as it is written, without what a clock decides."""
-
-    def bare(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: bare(v) for k, v in value.items() if k not in ("seconds", "deadline", "state_hash")}
-        return [bare(item) for item in value] if isinstance(value, list) else value
-
-    return type(event).__name__, bare(msgspec.to_builtins(event))
 
 
 def test_a_campaign_over_http_finishes_and_every_call_is_charged(place: Place) -> None:

@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from agents.cli.request import seed_files
 from agents.models.costs import read_calls
 from agents.models.serve import ModelServer
-from agents.testing import History, faults, write_suite
+from agents.testing import History, faults, without_clocks, write_suite
 from contracts import events as e
 from contracts.chat import ChatReply, ChatRequest, Message, Usage
 from eventstore.audit.archive import opened
@@ -159,19 +158,9 @@ def test_the_report_tells_of_it(place: Place) -> None:
     assert "review (names)" in done.stdout
 
 
-def bare(value: Any) -> Any:
-    """What does not depend on a clock."""
-    if isinstance(value, dict):
-        return {k: bare(v) for k, v in value.items() if k not in ("seconds", "deadline", "state_hash")}
-    return [bare(item) for item in value] if isinstance(value, list) else value
-
-
 def test_the_replay_thinks_the_same_thoughts_without_an_endpoint(place: Place) -> None:
     assert place.replayed.returncode == 0, place.replayed.stderr
     one, other = (
-        sorted(
-            repr((type(event).__name__, bare(msgspec.to_builtins(event)))) for event in place.events(store)
-        )
-        for store in ("store", "replay")
+        sorted(repr(without_clocks(event)) for event in place.events(store)) for store in ("store", "replay")
     )
     assert one == other

@@ -17,29 +17,16 @@ from agents.executor.reports import Reports
 from agents.models import wire
 from agents.models.endpoint import BROKEN_AFTER, TRIES, Breaker, Endpoint, EndpointModel, parse
 from agents.models.errors import EndpointMisconfiguredError, ModelUnavailableError, RequestRefusedError
+from agents.models.probe import EDIT
 from agents.models.scripted import Line, ScriptedServer, call, half, hang, raw, say, status
 from agents.models.serve import ModelServer
 from agents.models.store import embedded_model, load_or_train
 from agents.sandbox import Sandbox
-from contracts.chat import ChatRequest, Decoding, Message, Model, Tool
+from contracts.chat import ChatRequest, Decoding, Message, Model
 from contracts.jobs import EpisodeJob
 from contracts.tasks import Budget, GradedTask, Task
 
 KEY = "canary-key-77f1"
-EDIT = Tool(
-    name="edit",
-    description="Replace lines of a file.",
-    parameters={
-        "type": "object",
-        "properties": {
-            "path": {"type": "string"},
-            "line": {"type": "integer", "minimum": 1},
-            "old": {"type": "string"},
-            "new": {"type": "string"},
-        },
-        "required": ["path", "line", "old", "new"],
-    },
-)
 PROGRAM = "```python add.py\ndef add(a, b):\n    return a - b\n```"
 REQUEST = ChatRequest(
     messages=(Message(role="system", content="Mend it."), Message(role="user", content=PROGRAM)),
