@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_workers.arrays import Arrays
+from gpu_workers.arrays import Arrays, choose
 
 
 class HostArray(TypeError):
@@ -68,6 +68,12 @@ class Device:
 def device(host: Arrays, **changes: Any) -> Arrays:
     """A device for tests, made of `choose("numpy")`."""
     return dataclasses.replace(host, name="cupy", xp=Device(), device="a device for tests", **changes)
+
+
+def devices(host: Arrays) -> list[Arrays]:
+    """What a test of a device runs on: the stand-in, and CuPy as well where it can be used."""
+    real = choose("")
+    return [device(host), *([real] if real.name == "cupy" else [])]
 
 
 def _call(function: Callable[..., Any], name: str, inputs: Any, options: dict[str, Any]) -> Any:

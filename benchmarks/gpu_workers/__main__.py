@@ -21,6 +21,7 @@ import structlog
 from benchmarks.gpu_workers.case import Case, Ceiling, Row, ceiling, measure
 from benchmarks.gpu_workers.queues import Scaling, scaling
 from benchmarks.gpu_workers.table import Report, markdown
+from bus.errors import ServerFailed
 from gpu_workers import arrays
 from gpu_workers.arrays import Arrays
 from gpu_workers.errors import CupyUnfit
@@ -81,6 +82,7 @@ def main(short: bool, large: bool, parts: tuple[str, ...], out: Path, as_json: b
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     os.environ.setdefault("RATCHET_LOG_LEVEL", "error")
     os.environ["PYTHONWARNINGS"] = "ignore"  # processes of a peer say that they did not converge
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take most of the GPU's memory
     begun = time.monotonic()
     used, reason = libraries()
     ceilings: dict[str, Ceiling] = {library.name: ceiling(library) for library in used}
@@ -99,6 +101,8 @@ def main(short: bool, large: bool, parts: tuple[str, ...], out: Path, as_json: b
                     scaled += scaling(library.name, (1, 2, 4), short=short)
     except KeyboardInterrupt:
         click.echo("interrupted; what follows was measured until then", err=True)
+    except ServerFailed as error:
+        click.echo(f"{error}; what follows was measured until then", err=True)
     report = Report(
         devices={library.name: library.device for library in used},
         cores=len(os.sched_getaffinity(0)),

@@ -1,4 +1,4 @@
-"""Whole experiments on a device made of NumPy, which refuses what CuPy refuses: the same scores as on the host."""
+"""Whole experiments on a device made of NumPy, which refuses what CuPy refuses, and on CuPy: scores as on the host."""
 
 from typing import Any
 
@@ -13,10 +13,9 @@ from gpu_workers.arrays import Arrays
 from gpu_workers.experiments.cells import CellCache
 from gpu_workers.experiments.compute import Computation
 from gpu_workers.experiments.prepare import prepare
-from gpu_workers.testing import device
+from gpu_workers.testing import devices
 
 HOST = arrays.choose("numpy")
-DEVICE = device(HOST)
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(40, 5))
 GAPS = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
@@ -34,6 +33,7 @@ def on(library: Arrays, spec: ExperimentSpec, data: DataSet) -> ExperimentResult
     return found
 
 
+@pytest.mark.parametrize("device", devices(HOST), ids=lambda each: each.device)
 @pytest.mark.parametrize(
     ("family", "target", "data", "fields"),
     [
@@ -58,12 +58,12 @@ def on(library: Arrays, spec: ExperimentSpec, data: DataSet) -> ExperimentResult
     ],
 )
 def test_the_device_scores_as_the_host(
-    family: str, target: Any, data: DataSet, fields: dict[str, Any]
+    family: str, target: Any, data: DataSet, fields: dict[str, Any], device: Arrays
 ) -> None:
     metric = "rmse" if target in {"regression", "count"} else "log_loss"
     values = {"metrics": (metric,), "folds": Folds(count=3), **fields}
     spec = ExperimentSpec(family=family, target=target, blob=data.hash, **values)
-    host, there = on(HOST, spec, data), on(DEVICE, spec, data)
+    host, there = on(HOST, spec, data), on(device, spec, data)
     assert there.provenance.library == "cupy"
     for name, scores in host.scores.items():
         np.testing.assert_allclose(np.array(there.scores[name]), np.array(scores), rtol=1e-9)

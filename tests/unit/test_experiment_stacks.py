@@ -17,7 +17,7 @@ from gpu_workers.errors import ExperimentFault, Interrupted
 from gpu_workers.experiments.cells import CellCache
 from gpu_workers.experiments.compute import Report
 from gpu_workers.experiments.ensembles import Ensembles, prepare_all
-from gpu_workers.testing import device
+from gpu_workers.testing import devices
 
 HOST = arrays.choose("numpy")
 FAMILIES = (
@@ -265,8 +265,9 @@ def test_it_ends_when_told_and_the_same_on_a_device() -> None:
         run(spec(), checkpoint=stop)
     assert run(spec(), wanted=lambda _: False) == [None]
     for asked in (spec(), classes(stacks=(Stacking(method="logistic"), Stacking(method="blend", rounds=5)))):
-        for one, other in zip(alone(asked, library=device(HOST)).stacks, alone(asked).stacks, strict=True):
-            same(one, other)
+        for library in devices(HOST):
+            for one, other in zip(alone(asked, library=library).stacks, alone(asked).stacks, strict=True):
+                same(one, other)
 
 
 def test_awkward_data_gives_scores_or_reasons() -> None:

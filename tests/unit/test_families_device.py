@@ -1,4 +1,4 @@
-"""Families, metrics and stacking on a device made of NumPy, which refuses what CuPy refuses."""
+"""Families, metrics and stacking on a device made of NumPy, which refuses what CuPy refuses, and on CuPy."""
 
 from typing import Any
 
@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from contracts.datasets import Target
 from gpu_workers import arrays
+from gpu_workers.arrays import Arrays
 from gpu_workers.families import FAMILIES
 from gpu_workers.families.testing import block, problem
 from gpu_workers.metrics import METRICS, score
 from gpu_workers.stacking import Candidates, blend, everything, stack_linear, stack_logistic
-from gpu_workers.testing import device
+from gpu_workers.testing import devices
 
 HOST = arrays.choose("numpy")
-DEVICE = device(HOST)
+DEVICES = pytest.mark.parametrize("device", devices(HOST), ids=lambda each: each.device)
 OWN: dict[str, dict[str, Any]] = {
     "mlp": {"epochs": 4, "batch": 9, "patience": 2, "hidden": (5, 3)},
     "boosted_trees": {"rounds": 3, "min_rows": 4, "subsample": 0.8},
@@ -34,11 +35,12 @@ CASES = [
 FOLDS = (np.arange(0, 30, 2), np.arange(1, 30, 2))
 
 
+@DEVICES
 @pytest.mark.parametrize(("name", "target"), CASES)
-def test_families_predict_the_same_on_a_device(name: str, target: Target) -> None:
+def test_families_predict_the_same_on_a_device(name: str, target: Target, device: Arrays) -> None:
     x, y = problem(target, 50, 3)
     found = []
-    for library in (HOST, DEVICE):
+    for library in (HOST, device):
         made = block(
             FAMILIES[name], x, y, target, tests=[range(9), range(9, 20)], seeds=("0", "1"),
             configurations=[OWN[name]], arrays=library,
@@ -47,9 +49,10 @@ def test_families_predict_the_same_on_a_device(name: str, target: Target) -> Non
     assert found[1] == pytest.approx(found[0], rel=1e-4, abs=1e-5)
 
 
+@DEVICES
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("padded", [False, True])
-def test_metrics_are_the_same_on_a_device(name: str, padded: bool) -> None:
+def test_metrics_are_the_same_on_a_device(name: str, padded: bool, device: Arrays) -> None:
     rng = np.random.default_rng(0)
     for target in METRICS[name].targets:
         k = 3 if target in {"multiclass", "multilabel"} else 1
@@ -61,18 +64,22 @@ def test_metrics_are_the_same_on_a_device(name: str, padded: bool) -> None:
         if padded:
             weights[:, 18:] = 0
             weights[3] = 0
-        there = score(name, DEVICE.put(truth), DEVICE.put(predictions), DEVICE.put(weights), DEVICE)
-        assert there == score(name, truth, predictions, weights, HOST)
+        there = score(name, device.put(truth), device.put(predictions), device.put(weights), device)
+        host = score(name, truth, predictions, weights, HOST)
+        assert there == tuple(
+            pytest.approx(each, rel=1e-12) if isinstance(each, float) else each for each in host
+        )
 
 
+@DEVICES
 @pytest.mark.parametrize("target", ["binary", "multiclass", "multilabel"])
-def test_stacking_is_the_same_on_a_device(target: Target) -> None:
+def test_stacking_is_the_same_on_a_device(target: Target, device: Arrays) -> None:
     rng = np.random.default_rng(1)
     k = 1 if target == "binary" else 3
     truth = rng.integers(0, 2, (30, k)) if target == "multilabel" else rng.integers(0, max(2, k), 30)
     predictions, fresh = rng.uniform(0.1, 0.9, (3, 30, k)), rng.uniform(0.1, 0.9, (3, 4, k))
     found = []
-    for library in (HOST, DEVICE):
+    for library in (HOST, device):
         put = library.put
         made = Candidates(
             arrays=library,

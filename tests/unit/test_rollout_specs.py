@@ -128,12 +128,13 @@ def test_small_memory_changes_no_figure(environment: Environment, policies: tupl
     assert compute(whole, narrow).members == compute(whole, HOST).members
 
 
+@pytest.mark.parametrize("device", testing.devices(HOST), ids=lambda each: each.device)
 @pytest.mark.parametrize(("environment", "policies"), MIXTURES, ids=lambda each: type(each).__name__)
 def test_nothing_of_the_host_gets_among_what_is_on_a_device(
-    environment: Environment, policies: tuple[Policy, ...]
+    environment: Environment, policies: tuple[Policy, ...], device: arrays.Arrays
 ) -> None:
     whole = spec(environment, *policies)
-    found = compute(whole, testing.device(HOST, block_bytes=20_000))
+    found = compute(whole, dataclasses.replace(device, block_bytes=20_000))
     assert (found.library, found.members) == ("cupy", compute(whole, HOST).members)
 
 
