@@ -27,6 +27,10 @@ def _nothing() -> None:
     """What a host has to do."""
 
 
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arrays:
     """An array library, and what differs between the two."""
@@ -50,6 +54,9 @@ class Arrays:
     """Gives memory back that is held but not used."""
     synchronize: Callable[[], None] = _nothing
     """Returns when the device has done all that was asked of it."""
+    fuse: Callable[[Callable[..., Any]], Callable[..., Any]] = _as_it_is
+    """Makes one kernel of a function of arrays and numbers that computes element by element. Keep what it gives:
+    it compiles at the first call."""
 
     def put(self, array: NDArray[Any]) -> Any:
         """The array on the device."""
@@ -143,6 +150,7 @@ def _cupy() -> Arrays:
         exhausted=(MemoryError, cp.cuda.memory.OutOfMemoryError),
         release=cp.get_default_memory_pool().free_all_blocks,
         synchronize=device.synchronize,
+        fuse=cp.fuse,
     )
 
 

@@ -67,7 +67,9 @@ def versions() -> dict[str, str]:
 
 @click.command()
 @click.option("--short", is_flag=True, help="Smaller sizes and one turn each: at most two minutes.")
-@click.option("--large", is_flag=True, help="Sizes that fill a GPU as well, without the peers of the host.")
+@click.option(
+    "--large", is_flag=True, help="Sizes that fill a GPU as well, mostly without the peers of the host."
+)
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this part; repeatable.")
 @click.option(
     "--out",
@@ -91,13 +93,16 @@ def main(short: bool, large: bool, parts: tuple[str, ...], out: Path, as_json: b
     try:
         for part in parts or PARTS:
             for case in cases(part, short=short, large=large):
-                click.echo(f"{part}: {case.work}", err=True)
+                click.echo(f"{time.monotonic() - begun:5.0f} s  {part}: {case.work}", err=True)
                 rows.append(measure(case, used, 1 if short else RUNS))
             for library in used:  # measured again and again, as neighbours come and go
                 ceilings[library.name] = ceilings[library.name].better(ceiling(library))
             if part == "scaling":
                 for library in used:
-                    click.echo(f"scaling: 1, 2 and 4 workers on {library.name}", err=True)
+                    click.echo(
+                        f"{time.monotonic() - begun:5.0f} s  scaling: 1, 2, 4 workers on {library.name}",
+                        err=True,
+                    )
                     scaled += scaling(library.name, (1, 2, 4), short=short)
     except KeyboardInterrupt:
         click.echo("interrupted; what follows was measured until then", err=True)

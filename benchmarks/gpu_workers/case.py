@@ -23,6 +23,8 @@ _COPY = {"numpy": 8 * 1024 * 1024, "cupy": 64 * 1024 * 1024}
 """Doubles that are copied: more than a processor's caches hold."""
 _SIDE = {"numpy": 512, "cupy": 8192}
 _TRIES = 8
+_LONG = 5.0
+"""Seconds of what is timed once only."""
 
 
 class Ceiling(Record):
@@ -177,7 +179,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def measure(case: Case, libraries: Sequence[Arrays], runs: int) -> Row:
     """Time a case: one call of ours to warm up, then the best of some turns in which all take part.
 
-    A peer that takes longer than a second is run once. One that fails is told of with its reason, and costs
+    What takes longer than some seconds is run once. One that fails is told of with its reason, and costs
     nothing else.
     """
     best: dict[str, float] = {}
@@ -188,10 +190,12 @@ def measure(case: Case, libraries: Sequence[Arrays], runs: int) -> Row:
         case.ours(library)
     for turn in range(runs):
         for library in libraries:
+            if turn and best[library.name] > _LONG:
+                continue
             seconds, found[library.name] = timed(lambda library=library: case.ours(library))  # type: ignore[misc]
             best[library.name] = min(best.get(library.name, np.inf), seconds)
         for name, call in case.peers.items():
-            if name in failed or (turn and best[name] > 1):
+            if name in failed or (turn and best[name] > _LONG):
                 continue
             try:
                 if not turn and isinstance(call, Warmed):

@@ -25,14 +25,17 @@ def resamplings(*, short: bool, large: bool) -> Iterator[Case]:
     if large:
         sizes.append((64, 200, 1_000_000))
     for count, clusters, resamples in sizes:
-        peers = resamples < 1_000_000
-        for work in resampling.works(count, clusters, resamples, peers=peers, goals=False):
+        for work in resampling.works(count, clusters, resamples, peers=True, goals=False):
+            many = resamples == 1_000_000
+            if many and not work.name.startswith(("sign flips", "bootstrap, percentile", "family")):
+                continue
+            peer = None if many and work.name.startswith("sign flips") else work.peer
             flips = work.name.startswith("sign flips")
             load = Load(
                 operations=2 * count * clusters * resamples, bytes=8 * count * resamples, single=flips
             )
             for kept in (False, True):
-                yield _resampling(work.name, work.job, kept, load, work.peer)
+                yield _resampling(work.name, work.job, kept, load, peer)
     simulated = resampling.decisions(200 if short else 2_000)
     yield _resampling(simulated.name, simulated.job, True, None, None)
 
@@ -103,8 +106,8 @@ def rollings(*, short: bool, large: bool) -> Iterator[Case]:
     yield _rolling("cart-pole, drawn networks of 32 units, 100 episodes", drawn, 100, seeds, inputs, slow)
     yield _rolling("cart-pole, 20 updates of policy gradients", learnt, 1, seeds, 3 * inputs, None)
     if large:
-        yield _rolling("cart-pole, drawn networks of 32 units, 100 episodes", drawn, 100, 1024, inputs, None)
-        yield _rolling("cart-pole, 20 updates of policy gradients", learnt, 1, 1024, 3 * inputs, None)
+        yield _rolling("cart-pole, drawn networks of 32 units, 100 episodes", drawn, 100, 512, inputs, None)
+        yield _rolling("cart-pole, 20 updates of policy gradients", learnt, 1, 512, 3 * inputs, None)
 
 
 def _rolling(

@@ -14,7 +14,7 @@ from gpu_workers.experiments.block import Block
 from gpu_workers.families import parameters
 from gpu_workers.families.bins import Table
 from gpu_workers.families.luck import uniforms
-from gpu_workers.families.trees import Sums, grow
+from gpu_workers.families.trees import Sums, grow, pick
 
 DEEPEST = 6
 """Levels of a tree; every one doubles the work, and deeper ones are better left to `deep_boosting`."""
@@ -190,7 +190,7 @@ def _boost(
             counts.reshape(trees, -1),
         )
         grown = grow(table, sums, depth=depth, l2=l2, min_rows=min_rows)
-        steps = xp.take_along_axis(grown.values * rates[:, None], grown.leaf, axis=1)
+        steps = pick(xp, grown.values * rates[:, None], grown.leaf)
         scores += steps.reshape(scores.shape)
         for place, run in enumerate(alive.tolist()):
             if number in due[run]:

@@ -1,12 +1,15 @@
 """Multilayer perceptrons of one shape as one: every product is a stack of products, one for each member."""
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_workers.arrays import Arrays
 from gpu_workers.families.luck import uniforms
 
 Link: TypeAlias = Literal["identity", "logistic", "softmax", "exp"]
@@ -57,12 +60,13 @@ class Shape:
 class Ensemble:
     """Members that are trained together."""
 
-    xp: Any
+    arrays: Arrays
     shape: Shape
     flat: Any
     """(members, parameters); the layers are views of it."""
 
     def __post_init__(self) -> None:
+        self.xp = self.arrays.xp
         self.layers = self.shape.views(self.flat)
         self.gradient = self.xp.zeros_like(self.flat)
         self.slopes = self.shape.views(self.gradient)
@@ -79,10 +83,10 @@ class Ensemble:
             held = self._rooms[name, at] = self.xp.empty(size, dtype=dtype or self.flat.dtype)
         return held[:size].reshape(shape)
 
-    def keep(self, members: NDArray[np.int64], put: Any) -> "Ensemble":
+    def keep(self, members: NDArray[np.int64]) -> "Ensemble":
         """An ensemble of some of the members, as far as they are trained."""
-        chosen = put(members)
-        kept = Ensemble(xp=self.xp, shape=self.shape, flat=self.flat[chosen])
+        chosen = self.arrays.put(members)
+        kept = Ensemble(arrays=self.arrays, shape=self.shape, flat=self.flat[chosen])
         kept.first, kept.second = self.first[chosen], self.second[chosen]
         kept.steps = self.steps[members]
         return kept
@@ -94,7 +98,26 @@ class Ensemble:
         """
         return self._linked(self._forward(x)[-1])
 
-    def learn(self, x: Any, y: Any, weights: Any, penalty: Any, rate: NDArray[np.float64]) -> None:
+    def lengths(self, rates: NDArray[np.float64]) -> Any:
+        """What the coming steps of Adam take: (steps, 3, members, 1), from (steps, members) rates on the host.
+
+        A rate is 0 where a member rests.
+        """
+        moves = rates > 0
+        at = np.maximum(self.steps + np.cumsum(moves, axis=0), 1)
+        self.steps += moves.sum(axis=0)
+        length = rates * np.sqrt(1 - _DECAY_SQUARES**at) / (1 - _DECAY**at)
+        factors = np.stack(
+            [
+                np.where(moves, _DECAY, 1.0),
+                np.where(moves, _DECAY_SQUARES, 1.0),
+                length * (1 - _DECAY) / np.sqrt(1 - _DECAY_SQUARES),
+            ],
+            axis=1,
+        )
+        return self.arrays.put(factors[..., None].astype(self.flat.dtype))
+
+    def learn(self, x: Any, y: Any, weights: Any, penalty: Any, lengths: Any) -> None:
         """One step of Adam on one batch of rows for each member.
 
         Args:
@@ -102,7 +125,7 @@ class Ensemble:
             y: (members or 1, rows, k) targets, classes as 0 and 1.
             weights: (members or 1, 1, rows), which sum to 1, or are all 0 where a member rests.
             penalty: (members, 1, 1): factor of the weights in their own gradient, biases left out.
-            rate: (members,) on the host: the length of the step; 0 where a member rests.
+            lengths: (3, members, 1): one of those that `lengths` gave.
         """
         xp = self.xp
         inputs = self._forward(x)
@@ -113,11 +136,8 @@ class Ensemble:
         for at in range(len(self.layers) - 1, -1, -1):
             layer, below, own = self.layers[at], inputs[at], self.slopes[at]
             self._product(below.transpose(0, 2, 1), delta, own)
-            own[:, :-1] += xp.multiply(
-                penalty,
-                layer[:, :-1],
-                out=self.room("pull", (len(layer), layer.shape[1] - 1, layer.shape[2])),
-            )
+            room = self.room("pull", (len(layer), layer.shape[1] - 1, layer.shape[2]))
+            _puller(self.arrays)(own[:, :-1], penalty, layer[:, :-1], room)
             if at:
                 active = below[:, :, :-1]
                 back = layer[:, :-1].transpose(0, 2, 1)
@@ -126,7 +146,7 @@ class Ensemble:
                     delta *= xp.greater(active, 0, out=self.room("active", active.shape, dtype=bool))
                 else:
                     delta *= 1 - active * active
-        self._step(rate)
+        _stepper(self.arrays)(self.flat, self.gradient, self.first, self.second, *lengths)
 
     def _forward(self, x: Any) -> list[Any]:
         """What each layer is given, and at last what the outputs are before their link, (members, k, rows)."""
@@ -149,7 +169,7 @@ class Ensemble:
 
     def _product(self, first: Any, second: Any, out: Any) -> Any:
         """The product, in an array whose rows need not follow on each other, which CuPy fills by a copy only."""
-        if self.xp is np:
+        if self.arrays.name == "numpy":
             return np.matmul(first, second, out=out)
         out[...] = self.xp.matmul(first, second)
         return out
@@ -174,29 +194,37 @@ class Ensemble:
                 pass
         return z
 
-    def _step(self, rate: NDArray[np.float64]) -> None:
-        """Adam, with both of its means kept without their constant factors, which saves passes."""
-        xp, dtype = self.xp, self.flat.dtype
-        moves = rate > 0
-        self.steps += moves
-        at = np.maximum(self.steps, 1)
-        length = rate * np.sqrt(1 - _DECAY_SQUARES**at) / (1 - _DECAY**at)
-        factors = np.stack(
-            [
-                np.where(moves, _DECAY, 1.0),
-                np.where(moves, _DECAY_SQUARES, 1.0),
-                length * (1 - _DECAY) / np.sqrt(1 - _DECAY_SQUARES),
-            ]
-        )
-        decay, decay_squares, length = xp.asarray(factors[:, :, None].astype(dtype))
-        slope = self.gradient
-        self.first *= decay
-        self.first += slope
-        self.second *= decay_squares
+
+@functools.cache
+def _puller(arrays: Arrays) -> Callable[..., None]:
+    """Adds what pulls weights towards 0 to their gradient."""
+    xp = arrays.xp
+
+    def pull(slope: Any, penalty: Any, layer: Any, room: Any) -> None:
+        xp.multiply(penalty, layer, out=room)
+        slope += room
+
+    return arrays.fuse(pull)
+
+
+@functools.cache
+def _stepper(arrays: Arrays) -> Callable[..., None]:
+    """Adam, with both of its means kept without their constant factors, which saves passes; spoils the gradient."""
+    xp = arrays.xp
+    epsilon = _EPSILON / math.sqrt(1 - _DECAY_SQUARES)
+
+    def step(
+        flat: Any, slope: Any, first: Any, second: Any, decay: Any, decay_squares: Any, length: Any
+    ) -> None:
+        first *= decay
+        first += slope
+        second *= decay_squares
         slope *= slope
-        self.second += slope
-        xp.sqrt(self.second, out=slope)
-        slope += _EPSILON / math.sqrt(1 - _DECAY_SQUARES)
-        xp.divide(self.first, slope, out=slope)
+        second += slope
+        xp.sqrt(second, out=slope)
+        slope += epsilon
+        xp.divide(first, slope, out=slope)
         slope *= length
-        self.flat -= slope
+        flat -= slope
+
+    return arrays.fuse(step)

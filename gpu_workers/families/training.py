@@ -11,6 +11,8 @@ from gpu_workers.experiments.block import Block
 from gpu_workers.families.luck import order
 from gpu_workers.families.networks import Ensemble, Shape
 
+_AHEAD = 64
+"""Batches for which each member's steps are prepared, and brought to the device, at once."""
 _TINY = 1e-7
 """Probabilities and means are kept above it in losses."""
 
@@ -158,7 +160,7 @@ class _Run:
             if not going.any():
                 break
             if not going.all():
-                ensemble = ensemble.keep(np.flatnonzero(going), block.arrays.put)
+                ensemble = ensemble.keep(np.flatnonzero(going))
                 alive = alive[going]
 
     def predicted(self) -> Any:
@@ -169,7 +171,7 @@ class _Run:
         index = block.test[put(folds)] + put(folds * block.x.shape[1])[:, None]
         if len(self.pairs) > 1:
             index = index[put(self.pair)]
-        ensemble = Ensemble(xp=xp, shape=self.data.shape, flat=self.final)
+        ensemble = Ensemble(arrays=block.arrays, shape=self.data.shape, flat=self.final)
         found = ensemble.outputs(self.data.x.take(index, axis=0)).transpose(0, 2, 1).astype(xp.float64)
         own = put(folds[self.pair])
         return found * self.data.unit[own][:, None, None] + self.data.level[own][:, None, None]
@@ -181,7 +183,7 @@ class _Run:
         drawn = np.stack([shape.start(seed) for seed in seeds])
         own = [seeds.index(self.pairs[pair][1]) for pair in self.pair]
         flat = block.arrays.put(drawn[own]).astype(self.data.dtype)
-        ensemble = Ensemble(xp=block.arrays.xp, shape=shape, flat=flat)
+        ensemble = Ensemble(arrays=block.arrays, shape=shape, flat=flat)
         folds = block.arrays.put(np.array([self.pairs[pair][0] for pair in self.pair]))
         ensemble.layers[-1][:, -1] += self.data.start[folds].astype(self.data.dtype)[:, None]
         return ensemble
@@ -213,18 +215,24 @@ class _Run:
         shuffled = [
             order(own, n, seed, "epoch", epoch) for own, (_, seed) in zip(rows, self.pairs, strict=True)
         ]
-        index, real = self._stacked(shuffled, batch)
+        index, real = (each.reshape(len(rows), -1, batch) for each in self._stacked(shuffled, batch))
+        counts = real.sum(axis=2)
+        shares = put((real / np.maximum(counts, 1)[:, :, None]).astype(data.dtype))
+        index = put(index)
         pair = self.pair[alive] if len(self.pairs) > 1 else np.zeros(1, dtype=np.int64)
-        for start in range(0, index.shape[1], batch):
-            self.look()
-            part = slice(start, start + batch)
-            here = real[pair, part]
-            count = here.sum(axis=1)
-            shares = (here / np.maximum(count, 1)[:, None])[:, None].astype(data.dtype)
-            moved = np.broadcast_to(count > 0, rates.shape)
-            pull = (penalties * moved / np.maximum(count, 1))[:, None, None].astype(data.dtype)
-            x, y = data.taken(ensemble, put(index[pair, part]))
-            ensemble.learn(x, y, put(shares), put(pull), rates * moved)
+        own = put(pair)
+        for begun in range(0, counts.shape[1], _AHEAD):
+            count = counts[pair, begun : begun + _AHEAD].T
+            lengths = ensemble.lengths(rates * (count > 0))
+            pull = penalties * (count > 0) / np.maximum(count, 1)
+            pulls = put(pull[:, :, None, None].astype(data.dtype))
+            for at in range(len(count)):
+                self.look()
+                chosen, weights = index[:, begun + at], shares[:, begun + at, None]
+                if len(self.pairs) > 1:
+                    chosen, weights = chosen.take(own, axis=0), weights.take(own, axis=0)
+                x, y = data.taken(ensemble, chosen)
+                ensemble.learn(x, y, weights, pulls[at], lengths[at])
 
     def _loss(
         self, ensemble: Ensemble, held: list[NDArray[np.int64]], alive: NDArray[np.int64]

@@ -78,15 +78,21 @@ def grow(table: Table, sums: Sums, *, depth: int, l2: Any, min_rows: Any) -> Tre
         lefts = _histograms(table, added, leaf, lefts, level, unit)
         gains = _gains(xp, lefts, totals, shrink[..., None], least[..., None], min_rows[:, None, None])
         best = gains.argmax(axis=2)
-        split = xp.take_along_axis(gains, best[:, :, None], axis=2)[:, :, 0] > _loss(totals, shrink)
-        left = xp.take_along_axis(lefts, best[None, :, :, None], axis=3)[..., 0]
+        split = pick(xp, gains, best[:, :, None])[:, :, 0] > _loss(totals, shrink)
+        left = pick(xp, lefts, best[None, :, :, None])[..., 0]
         left = xp.where(split, left, totals)
         totals = xp.stack((left, totals - left), axis=3).reshape(len(stats), trees, -1)
-        own_cut = xp.take_along_axis(best, leaf, axis=1)
-        stays = table.is_below(own_cut) | ~xp.take_along_axis(split, leaf, axis=1)
+        own_cut = pick(xp, best, leaf)
+        stays = table.is_below(own_cut) | ~pick(xp, split, leaf)
         leaf = 2 * leaf + ~stays
     values = -totals[0] / (totals[1] + shrink) * (sums.slope_unit / sums.curve_unit)[:, None]
     return Trees(leaf=leaf, values=values)
+
+
+def pick(xp: Any, values: Any, index: Any) -> Any:
+    """`take_along_axis` along the last axis as one look-up; both libraries make an index for every axis of it."""
+    starts = xp.arange(0, values.size, values.shape[-1]).reshape(*values.shape[:-1], 1)
+    return values.reshape(-1).take(index + starts)
 
 
 def _histograms(table: Table, added: Any, leaf: Any, parents: Any, level: int, unit: float) -> Any:

@@ -71,3 +71,26 @@ def test_the_device_scores_as_the_host(
         assert there.predictions is not None
         mine, theirs = (np.frombuffer(each.predictions.values) for each in (host, there) if each.predictions)
         np.testing.assert_allclose(mine, theirs, rtol=1e-9)
+
+
+def test_what_does_not_fit_into_the_device_is_halved_and_told() -> None:
+    real = arrays.choose("")
+    if real.name != "cupy":
+        pytest.skip(f"no GPU: {arrays.describe()['reason']}")
+    data = from_arrays(RNG.normal(size=(200, 50)), RNG.integers(0, 3, 200))
+    own = {"hidden": (64,), "epochs": 2, "patience": 0, "precision": "double"}
+    rates = tuple(np.geomspace(1e-3, 1e-2, 64).tolist())
+    spec = ExperimentSpec(
+        family="mlp", target="multiclass", blob=data.hash, metrics=("log_loss",), folds=Folds(count=3),
+        configurations=(own,), grid={"rate": rates},
+    )  # fmt: skip
+    pool = real.xp.get_default_memory_pool()
+    pool.free_all_blocks()
+    pool.set_limit(size=16 * 2**20)
+    try:
+        found = on(real, spec, data)
+    finally:
+        pool.set_limit(fraction=arrays.POOL_SHARE)
+    assert found.provenance.halvings[0].startswith("192 fits")
+    host = np.array(on(HOST, spec, data).scores["log_loss"])
+    np.testing.assert_allclose(np.array(found.scores["log_loss"]), host, rtol=1e-9)
