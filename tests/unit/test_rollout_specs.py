@@ -135,7 +135,12 @@ def test_nothing_of_the_host_gets_among_what_is_on_a_device(
 ) -> None:
     whole = spec(environment, *policies)
     found = compute(whole, dataclasses.replace(device, block_bytes=20_000))
-    assert (found.library, found.members) == ("cupy", compute(whole, HOST).members)
+    assert found.library == "cupy"
+    for there, host in zip(found.members, compute(whole, HOST).members, strict=True):
+        assert there.lengths == host.lengths
+        assert there.returns == pytest.approx(
+            host.returns, rel=1e-9
+        )  # CuPy rounds differently in the last digits
 
 
 def test_the_device_for_tests_refuses_arrays_of_the_host() -> None:
