@@ -130,7 +130,10 @@ def _sandbox() -> Finding:
 def _arrays() -> Finding:
     from gpu_workers.arrays import describe
 
-    return Finding(what="arrays", ok=True, found=", ".join(f"{k} {v}" for k, v in describe().items() if v))
+    facts = describe()
+    if facts["library"] == "none":
+        return Finding(what="arrays", ok=False, found="no array library", remedy=facts["reason"])
+    return Finding(what="arrays", ok=True, found=", ".join(f"{k} {v}" for k, v in facts.items() if v))
 
 
 def _disk(store: Path) -> Finding:

@@ -1,6 +1,7 @@
 """`ratchet power`: what a comparison of two harnesses would see, and what it would cost, before any episode runs."""
 
 import json
+import logging
 import sys
 from collections import Counter
 from pathlib import Path
@@ -220,12 +221,14 @@ def _simulated(job: PowerJob, bus: str, *, as_json: bool) -> Decisions:
     """The decisions of a job: by workers where a bus is named and one of them answers, else here."""
     from bus import logs
     from gpu_workers.arrays import choose
+    from gpu_workers.errors import WorkerError
     from gpu_workers.resampling import compute
 
     try:
         logs.configure("ratchet", file=sys.__stderr__)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    logging.getLogger("gpu_workers.arrays").setLevel(logging.WARNING)  # no matter here: both decide to the bit
     if bus:
         import anyio
 
@@ -239,7 +242,9 @@ def _simulated(job: PowerJob, bus: str, *, as_json: bool) -> Decisions:
             return answer
         click.echo("no worker answered; the decisions are made here", err=True)
     try:
-        return compute(job, choose("numpy")).decisions
+        return compute(job, choose()).decisions
+    except WorkerError as error:
+        fail(str(error), code=UNAVAILABLE, kind=type(error).__name__, as_json=as_json)
     except KeyboardInterrupt:
         fail("interrupted; give a smaller --simulate", code=INTERRUPTED, as_json=as_json)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -129,7 +130,9 @@ def test_simulated_decisions_stand_beside_the_table() -> None:
     words = ("--tasks", "12", "--effect", ".05", "--seeds", "2", "--simulate", "400")
     found = facts(*words)
     assert found["simulated"][0][0] == pytest.approx(found["rows"][0]["power"][0], abs=0.08)
-    assert "The same by 400 simulated decisions each" in ratchet(*words).output
+    told = ratchet(*words)
+    assert "The same by 400 simulated decisions each" in told.stdout
+    assert not told.stderr
 
 
 def test_workers_on_a_bus_simulate_the_same(tmp_path: Path) -> None:
@@ -204,3 +207,14 @@ def test_a_bus_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     result = ratchet("--tasks", "5", "--simulate", "10", "--bus", "nats://127.0.0.1:9")
     assert result.exit_code == 3, result.output
     assert "127.0.0.1:9" in result.output
+
+
+def test_an_array_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATCHET_ARRAY", "tpu")
+    result = ratchet("--tasks", "5", "--simulate", "10")
+    assert result.exit_code == 3
+    assert "set it to numpy or cupy" in result.stderr
+    doctor = [str(Path(sys.executable).with_name("ratchet")), "doctor", "--json"]
+    findings = json.loads(subprocess.run(doctor, capture_output=True, check=False).stdout)["findings"]
+    (found,) = [each for each in findings if each["what"] == "arrays"]
+    assert (found["ok"], "set it to numpy or cupy" in found["remedy"]) == (False, True)
