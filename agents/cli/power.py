@@ -228,7 +228,9 @@ def _simulated(job: PowerJob, bus: str, *, as_json: bool) -> Decisions:
         logs.configure("ratchet", file=sys.__stderr__)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    logging.getLogger("gpu_workers.arrays").setLevel(logging.WARNING)  # no matter here: both decide to the bit
+    logging.getLogger("gpu_workers.arrays").setLevel(
+        logging.WARNING
+    )  # no matter here: both decide to the bit
     if bus:
         import anyio
 
