@@ -4,6 +4,7 @@ from typing import Generic
 
 from agents.categories import Category, S
 from contracts.envelope import Envelope
+from contracts.ledger import stream_events
 from eventstore.client import LedgerClient
 
 
@@ -37,15 +38,12 @@ class Book(Generic[S]):
         if stream not in self.states and self.category.restore is not None:
             restored = await self.category.restore(self.ledger, stream)
             self.states.setdefault(stream, restored)
-        while True:
-            state = self.states.get(stream, self.category.empty)
-            page = await self.ledger.read(stream, after=state.version)
-            for envelope in page.events:
-                current = self.states.get(stream, self.category.empty)
-                if envelope.version == current.version + 1:  # an event may have been heard meanwhile
-                    self.states[stream] = self.category.fold(current, envelope)
-            if not page.more:
-                return self.states.get(stream, self.category.empty)
+        known = self.states.get(stream, self.category.empty).version
+        async for envelope in stream_events(self.ledger, stream, after=known):
+            current = self.states.get(stream, self.category.empty)
+            if envelope.version == current.version + 1:  # an event may have been heard meanwhile
+                self.states[stream] = self.category.fold(current, envelope)
+        return self.states.get(stream, self.category.empty)
 
     async def refresh(self) -> None:
         """Read what is known to be missing."""

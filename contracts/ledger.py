@@ -154,15 +154,30 @@ CHUNK = 512 * 1024
 """Bytes of a blob in one message; a NATS message holds at most 1 MiB."""
 
 
-class EventStore(Protocol):
+class StreamReader(Protocol):
+    """Who has streams of events."""
+
+    async def read(self, stream: str, *, after: int = 0, limit: int = 500) -> Page:
+        """Events of one stream with version > `after`, in order; an unknown stream is empty."""
+        ...
+
+
+async def stream_events(source: StreamReader, stream: str, *, after: int = 0) -> AsyncIterator[Envelope]:
+    """All events of one stream with version > `after`, in order, read page by page."""
+    more = True
+    while more:
+        page = await source.read(stream, after=after)
+        for envelope in page.events:
+            yield envelope
+            after = envelope.version
+        more = page.more
+
+
+class EventStore(StreamReader, Protocol):
     """An append-only store of events in streams. Raises the errors of `eventstore.errors`."""
 
     async def append(self, stream: str, expected_version: int, events: Sequence[NewEvent]) -> Appended:
         """Append all or none; durable when it returns. Raises `Conflict` when the stream is at another version."""
-        ...
-
-    async def read(self, stream: str, *, after: int = 0, limit: int = 500) -> Page:
-        """Events of one stream with version > `after`, in order; an unknown stream is empty."""
         ...
 
     async def read_all(self, *, after: int = 0, limit: int = 500) -> Page:

@@ -20,7 +20,7 @@ import structlog
 import contracts
 from contracts import events as e
 from contracts.envelope import Envelope
-from contracts.ledger import Page, Snapshot
+from contracts.ledger import Snapshot, StreamReader
 from contracts.lineage import Lineage, fold, state_hash
 from eventstore.errors import LedgerUnavailable
 from eventstore.sqlite import SqliteStore
@@ -35,12 +35,8 @@ PREFIX = "lineage/"
 _log = structlog.get_logger("eventstore.snapshots")
 
 
-class Source(Protocol):
+class Source(StreamReader, Protocol):
     """Who has events, and perhaps a snapshot."""
-
-    async def read(self, stream: str, *, after: int = 0, limit: int = 500) -> Page:
-        """Events of one stream with version > `after`."""
-        ...
 
     async def snapshot(self, stream: str) -> Snapshot | None:
         """The latest snapshot of a stream, if there is one."""

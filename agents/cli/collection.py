@@ -9,7 +9,7 @@ from agents.tasks.errors import TaskError
 from agents.tasks.foreign import check_stored, decode_task
 from contracts import events as e
 from contracts.collection import Entry, Sketch, collected, gather, sketch
-from contracts.ledger import BlobStore, EventStore
+from contracts.ledger import BlobStore, EventStore, stream_events
 from contracts.lineage import Lineage
 from contracts.record import Record
 from contracts.submission import Submission, fold
@@ -148,12 +148,9 @@ async def _submissions(ledger: EventStore, *, ended: bool) -> list[Submission]:
 
 async def _fold(ledger: EventStore, stream: str) -> Submission:
     state = Submission()
-    while True:
-        page = await ledger.read(stream, after=state.version)
-        for envelope in page.events:
-            state = fold(state, envelope)
-        if not page.more:
-            return state
+    async for envelope in stream_events(ledger, stream):
+        state = fold(state, envelope)
+    return state
 
 
 def versions(states: Sequence[Lineage]) -> dict[str, str]:

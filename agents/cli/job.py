@@ -23,6 +23,7 @@ from bus.connection import connect
 from bus.errors import BusError
 from bus.streams import ensure_streams
 from contracts.events import CampaignPaused, decode
+from contracts.ledger import stream_events
 from contracts.lineage import Campaign, Lineage, fold
 from contracts.record import Record
 from contracts.settings import CampaignSettings, SuiteManifest
@@ -181,18 +182,13 @@ class Job:
 
     async def _follow(self, ledger: LedgerClient, campaign: str) -> None:
         stream = f"lineage/{self.lineage}"
-        page = await ledger.read(stream)
-        while True:
-            for envelope in page.events:
-                if envelope.stream != stream or envelope.version != self.state.version + 1:
-                    continue
-                self.state = fold(self.state, envelope)
-                event = decode(envelope)
-                if getattr(event, "campaign", campaign) == campaign and envelope.correlation == campaign:
-                    self.progress.event(envelope, event, self.state)
-            if not page.more:
-                break
-            page = await ledger.read(stream, after=self.state.version)
+        async for envelope in stream_events(ledger, stream):
+            if envelope.version != self.state.version + 1:
+                continue
+            self.state = fold(self.state, envelope)
+            event = decode(envelope)
+            if getattr(event, "campaign", campaign) == campaign and envelope.correlation == campaign:
+                self.progress.event(envelope, event, self.state)
         if self._over(campaign):
             return
         async for envelope in ledger.follow(after=self.state.position):

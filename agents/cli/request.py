@@ -13,6 +13,7 @@ from agents.tasks.join import Joined
 from agents.tasks.suite import Suite
 from contracts import events as e
 from contracts.envelope import NewEvent
+from contracts.ledger import stream_events
 from contracts.lineage import Campaign, Lineage, fold
 from contracts.models import EMBEDDED
 from contracts.settings import CampaignSettings, SuiteManifest, TaskRef
@@ -50,12 +51,9 @@ def seed_files() -> dict[str, bytes]:
 async def lineage_state(ledger: Source, name: str) -> Lineage:
     """A lineage, folded from its latest snapshot or from nothing."""
     state = await restore(ledger, f"lineage/{name}")
-    while True:
-        page = await ledger.read(f"lineage/{name}", after=state.version)
-        for envelope in page.events:
-            state = fold(state, envelope)
-        if not page.more:
-            return state
+    async for envelope in stream_events(ledger, f"lineage/{name}", after=state.version):
+        state = fold(state, envelope)
+    return state
 
 
 async def ensure_lineage(ledger: LedgerClient, name: str, *, actor: str) -> Lineage:

@@ -2,7 +2,7 @@
 
 from agents.models.endpoint import fingerprint
 from contracts import events as e
-from contracts.ledger import EventStore
+from contracts.ledger import EventStore, stream_events
 
 
 def probe_stream(spec: str) -> str:
@@ -12,12 +12,8 @@ def probe_stream(spec: str) -> str:
 
 async def last_probe(ledger: EventStore, spec: str) -> e.ModelProbed | None:
     """What was found out last about an endpoint; None where it was never asked."""
-    found, after = None, 0
-    while True:
-        page = await ledger.read(probe_stream(spec), after=after)
-        for envelope in page.events:
-            event = e.decode(envelope)
-            found = event if isinstance(event, e.ModelProbed) else found
-            after = envelope.version
-        if not page.more:
-            return found
+    found = None
+    async for envelope in stream_events(ledger, probe_stream(spec)):
+        event = e.decode(envelope)
+        found = event if isinstance(event, e.ModelProbed) else found
+    return found

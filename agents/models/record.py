@@ -16,6 +16,7 @@ from agents.models.errors import UnseenRequestError
 from contracts import events as e
 from contracts.calls import Call, Calls, call_key, fold, settled, unpack
 from contracts.chat import ChatReply, ChatRequest
+from contracts.ledger import stream_events
 from eventstore.sqlite import SqliteStore
 
 
@@ -34,14 +35,10 @@ class CallRecord:
         blobs: dict[str, str] = {}
         for stream, _ in await ledger.streams("calls/"):
             state = Calls()
-            while True:
-                page = await ledger.read(stream, after=state.version)
-                for envelope in page.events:
-                    made = settled(e.decode(envelope), state)
-                    blobs |= {reserved.call: each.blob for reserved, each in made if each.blob}
-                    state = fold(state, envelope)
-                if not page.more:
-                    break
+            async for envelope in stream_events(ledger, stream):
+                made = settled(e.decode(envelope), state)
+                blobs |= {reserved.call: each.blob for reserved, each in made if each.blob}
+                state = fold(state, envelope)
         return cls(store, ledger, blobs)
 
     def __len__(self) -> int:

@@ -18,6 +18,7 @@ from agents.models.gateway.budget import Short, short_of
 from contracts import events as e
 from contracts.calls import Calls, calls_stream, evolve, fold, settled
 from contracts.chat import Usage
+from contracts.ledger import stream_events
 from contracts.models import Charge, Models
 from contracts.settings import Limits
 from eventstore.client import LedgerClient
@@ -187,14 +188,10 @@ class Account:
         return True
 
     async def _catch_up(self) -> None:
-        while True:
-            page = await self._ledger.read(self._stream, after=self.state.version)
-            for envelope in page.events:
-                event, before = e.decode(envelope), self.state
-                self._note(event, before)
-                self.state = fold(before, envelope)
-            if not page.more:
-                return
+        async for envelope in stream_events(self._ledger, self._stream, after=self.state.version):
+            event, before = e.decode(envelope), self.state
+            self._note(event, before)
+            self.state = fold(before, envelope)
 
     def _fold(self, event: e.Event) -> None:
         self._note(event, self.state)
