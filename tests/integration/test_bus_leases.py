@@ -51,6 +51,19 @@ def test_one_holder_at_a_time_and_free_at_once_when_given_back(tmp_path: Path) -
     on_a_bus(tmp_path, 15.0, test)
 
 
+def test_free_at_once_when_its_holder_is_cancelled(tmp_path: Path) -> None:
+    async def test(_: Server, __: Bus, leases: Leases) -> None:
+        lease = await leases.acquire(DUTY, "first")
+        assert lease is not None
+        with anyio.CancelScope() as scope:
+            async with lease:
+                scope.cancel()
+                await anyio.sleep_forever()
+        assert await leases.holder(DUTY) is None
+
+    on_a_bus(tmp_path, 15.0, test)
+
+
 def test_renewed_while_held_and_free_when_its_holder_falls_silent(tmp_path: Path) -> None:
     async def test(_: Server, __: Bus, leases: Leases) -> None:
         lease = await leases.acquire(DUTY, "first")
