@@ -1,10 +1,13 @@
 """`ratchet.toml`: which model each role thinks with, what endpoints allow, what calls cost, what may be spent."""
 
+import math
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
+from agents.models.prices import PriceBook, PricesUnreadable
 from contracts.models import MODEL_ROLES
 
 NAME = "ratchet.toml"
@@ -27,6 +30,8 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Tokens of an answer where the caller says nothing."""
     timeout: float = 120.0
     """Seconds for one answer."""
+    outage: float = 300.0
+    """Seconds without any answer after which a campaign is paused; until then its calls wait."""
     extra: dict[str, Any] = {}
     """Fields that go into the body of every request as they are."""
 
@@ -72,6 +77,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         found = {name.rstrip("/"): each for name, each in self.endpoints.items()}
         return found.get(url.rstrip("/"), EndpointConfig())
 
+    def astray(self, url: str) -> str:
+        """An entry that means the server of an endpoint, and not the endpoint: its path is another; or nothing."""
+        server = urlsplit(url).netloc
+        if url.rstrip("/") in {name.rstrip("/") for name in self.endpoints}:
+            return ""
+        return next((name for name in self.endpoints if urlsplit(name).netloc == server), "")
+
 
 def read_config(path: Path | None = None) -> Config:
     """The file that is named, or the one in this folder, or nothing but defaults.
@@ -91,9 +103,17 @@ def read_config(path: Path | None = None) -> Config:
     for url, each in found.endpoints.items():
         if min(each.requests_per_minute, each.tokens_per_minute) < 0 or each.concurrency < 1:
             raise ConfigUnreadable(f"{file}: endpoints.{url!r}: limits are 0 or more, concurrency 1 or more")
-        if each.max_tokens < 1 or each.timeout <= 0:
-            raise ConfigUnreadable(f"{file}: endpoints.{url!r}: max_tokens and timeout are above 0")
+        if each.max_tokens < 1 or not 0 < each.timeout < math.inf or not 0 <= each.outage < math.inf:
+            raise ConfigUnreadable(
+                f"{file}: endpoints.{url!r}: max_tokens and timeout are numbers above 0, outage is 0 or more"
+            )
     for name in BudgetConfig.__struct_fields__:
-        if getattr(found.budget, name) < 0:
-            raise ConfigUnreadable(f"{file}: budget.{name} is below 0; leave it out for no limit")
+        if not 0 <= getattr(found.budget, name) < math.inf:
+            raise ConfigUnreadable(
+                f"{file}: budget.{name} is no amount of dollars; leave it out for no limit"
+            )
+    try:
+        PriceBook.load(found.prices)
+    except PricesUnreadable as error:
+        raise ConfigUnreadable(f"{file}: {error}") from error
     return found

@@ -1,6 +1,7 @@
 """What the commands share: options, errors in words or JSON, the budget's notation."""
 
 import getpass
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ no_sandbox_option = click.option(
 def running_episodes(*, interrupted: str, fault: str, as_json: bool) -> Iterator[None]:
     """A block that runs episodes: what ends it before its time ends the command, in these words."""
     from agents.config import ConfigUnreadable
-    from agents.models.errors import ModelError
+    from agents.models.errors import BudgetSpentError, ModelError
     from agents.models.prices import PricesUnreadable
     from agents.sandbox import SandboxFault, SandboxUnavailable
 
@@ -58,6 +59,8 @@ def running_episodes(*, interrupted: str, fault: str, as_json: bool) -> Iterator
         fail(f"interrupted; {interrupted}", code=INTERRUPTED, as_json=as_json)
     except SandboxUnavailable as error:
         fail(str(error), code=UNAVAILABLE, kind="SandboxUnavailable", as_json=as_json)
+    except BudgetSpentError as error:
+        fail(str(error), code=FAILED, kind="BudgetSpentError", as_json=as_json)
     except ModelError as error:
         kind = type(error).__name__
         fail(f"{fault}: {error}", code=UNAVAILABLE, kind=kind, as_json=as_json)
@@ -109,8 +112,8 @@ class BudgetType(click.ParamType[Limits]):
                 )
             dollar, number, factor, unit = match.groups()
             amount = float(number) * self._FACTORS[factor]
-            if amount <= 0:
-                self.fail(f"{part!r}: a budget is above zero", param, ctx)
+            if not 0 < amount < math.inf:
+                self.fail(f"{part!r}: a budget is a number above zero", param, ctx)
             if dollar or unit == "usd":
                 found["cost"] = amount
             elif unit in self._SECONDS:

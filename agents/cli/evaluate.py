@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from agents.cli.common import (
+    UNAVAILABLE,
     USAGE,
     fail,
     json_option,
@@ -68,6 +69,7 @@ def evaluate(
     from agents.cli.models import ModelsUnknown, harness_source
     from agents.config import ConfigUnreadable
     from agents.executor.local import LocalExecutors
+    from agents.models.errors import ModelError
     from agents.tasks.errors import TaskError
     from agents.tasks.suite import load_suite
     from contracts.statistics import cluster_interval, derive_seed
@@ -79,6 +81,8 @@ def evaluate(
         source = harness_source(model_words, config_file, chosen.counts)
     except (TaskError, HarnessUnknown, LedgerError, ModelsUnknown, ConfigUnreadable) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
+    except ModelError as error:
+        fail(str(error), code=UNAVAILABLE, kind=type(error).__name__, as_json=as_json)
     for name, reason in loaded.faulty:
         click.echo(f"Warning: task {name} is left out: {reason}", err=True)
     tasks = {

@@ -1,12 +1,17 @@
 """`--model` and `ratchet.toml`: which model each role thinks with, for the commands that run episodes or campaigns."""
 
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import click
 import msgspec
 
+from agents.cli.common import UNAVAILABLE, USAGE, fail
 from agents.config import Config, read_config
 from contracts.models import EMBEDDED, MODEL_ROLES, Models
 from contracts.record import Record
@@ -17,6 +22,8 @@ if TYPE_CHECKING:
 
 RECORDED = "recorded:"
 """What names a store whose calls answer."""
+REACH = 10.0
+"""Seconds for a connection to an endpoint."""
 
 
 class ModelsUnknown(Exception):
@@ -83,13 +90,19 @@ def read_models(words: tuple[str, ...], file: Path | None) -> tuple[Config, Chos
 
 
 def harness_source(words: tuple[str, ...], file: Path | None, counts: bytes) -> "ModelSource":
-    """Where the harness's model comes from, for a command that runs episodes itself. Raises as `read_models` does."""
+    """Where the harness's model comes from, for a command that runs episodes itself.
+
+    Raises as `read_models` does, and EndpointMisconfiguredError where the model's key is not there.
+    """
+    from agents.models.gateway.ways import Ways
     from agents.models.sources import ModelSource
 
     config, chosen = read_models(words, file)
     spec = chosen.models.harness
     if not spec:
         return ModelSource(counts=counts)
+    if chosen.recorded is None:
+        Ways(config).client(spec)  # raises where its key is missing
     return ModelSource(spec=spec, recorded=str(chosen.recorded or ""), config=config)
 
 
@@ -99,6 +112,21 @@ def with_budgets(limits: Limits, config: Config) -> Limits:
     return msgspec.structs.replace(
         limits, cost=limits.cost or budget.run, round_cost=budget.round, role_cost=budget.roles
     )
+
+
+def look_at_models(config: Config, chosen: Chosen, limits: Limits, *, as_json: bool) -> None:
+    """End the command, before anything is begun, where no model can be asked, or no budget in dollars can hold."""
+    if chosen.recorded is not None:
+        return
+    if unknown := _unpriced(config, chosen.models):
+        said = f"no price is known for {unknown}"
+        remedy = "give it under [[prices]] in ratchet.toml (docs/models.md)"
+        if limits.cost or limits.round_cost or limits.role_cost:
+            reason = f"{said}, so a budget in dollars cannot hold: {remedy}"
+            fail(reason, code=USAGE, kind="no_price", as_json=as_json)
+        click.echo(f"Warning: {said}, so its calls count as free: {remedy}", err=True)
+    if reason := _unreachable(chosen.models):
+        fail(reason, code=UNAVAILABLE, kind="unreachable", as_json=as_json)
 
 
 def gateway_options(file: Path | None, chosen: Chosen) -> tuple[str, ...]:
@@ -120,18 +148,30 @@ def key_variables(config: Config) -> tuple[str, ...]:
 
 
 def _resolved(role: str, said: dict[str, str], config: Config) -> str:
-    """A role's model: what the command line says of it, then of all; then what the file says."""
+    """A role's model: what the command line says of it, then of all; then what the file says.
+
+    Patches are written by the planner's model where nothing is said of the patcher itself.
+    """
     from agents.models.endpoint import parse
     from agents.models.errors import RequestRefusedError
 
-    options = (said.get(role), said.get("default"), getattr(config.models, role), config.models.default)
+    names = (role, "planner") if role == "patcher" else (role,)
+    options = (
+        *(said.get(name) for name in names), said.get("default"),
+        *(getattr(config.models, name) for name in names), config.models.default,
+    )  # fmt: skip
     word = next((option for option in options if option), EMBEDDED)
     if word == EMBEDDED:
         return ""
     try:
-        parse(word)
+        endpoint = parse(word)
     except RequestRefusedError as error:
         raise ModelsUnknown(str(error)) from error
+    if other := config.astray(endpoint.url):
+        raise ModelsUnknown(
+            f"{word} is asked at {endpoint.url}, and ratchet.toml says what is allowed at {other}: give the same "
+            "address in both, or its key and limits would not hold"
+        )
     return word
 
 
@@ -152,3 +192,34 @@ def _recorded(store: Path) -> Chosen:
 
     settings = anyio.run(look)
     return Chosen(models=settings.models, recorded=store, fixed=settings.fixed)
+
+
+def _unpriced(config: Config, models: Models) -> str:
+    """Names of models that the price book does not have; "" for none."""
+    from agents.models.endpoint import parse
+    from agents.models.prices import PriceBook
+
+    book, now = PriceBook.load(config.prices), time.time()
+    names = {parse(spec).name for spec in models.named}
+    return ", ".join(sorted(name for name in names if not book.price(name, now).known))
+
+
+def _unreachable(models: Models) -> str:
+    """Why nothing can be asked at the address of a model; "" where something listens at all of them.
+
+    Nothing is said of an address that is reached by a proxy.
+    """
+    from agents.models.endpoint import parse
+
+    for spec in models.named:
+        parts = urlsplit(parse(spec).url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        if parts.scheme in getproxies() and not proxy_bypass(host):
+            continue
+        try:
+            socket.create_connection((host, port), REACH).close()
+        except OSError as error:
+            return (
+                f"nothing answers at {host}, port {port}, where {spec} is to be ({error}): see that it runs"
+            )
+    return ""

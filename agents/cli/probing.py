@@ -23,15 +23,16 @@ def probe_model(spec: str, config_file: Path | None, store: Path, *, as_json: bo
     from agents.models.endpoint import parse
     from agents.models.errors import ModelError, RequestRefusedError
     from agents.models.gateway.ways import Ways
-    from agents.models.prices import PricesUnreadable
     from agents.models.probe import Probe
 
     try:
         parse(spec)
         ways = Ways(read_config(config_file))
         probe = Probe(partial(ways.client, spec), spec)
-    except (ConfigUnreadable, PricesUnreadable, RequestRefusedError) as error:
+    except (ConfigUnreadable, RequestRefusedError) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
+    except ModelError as error:
+        fail(str(error), code=UNAVAILABLE, kind=type(error).__name__, as_json=as_json)
     began = time.monotonic()
     try:
         with Console(stderr=True).status(f"asking {spec}") as status:

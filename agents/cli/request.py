@@ -20,7 +20,7 @@ from contracts.settings import CampaignSettings, SuiteManifest, TaskRef
 from contracts.tasks import GradedTask
 from eventstore import trees
 from eventstore.client import LedgerClient
-from eventstore.errors import Conflict
+from eventstore.errors import Conflict, Malformed
 from eventstore.snapshots import Source, restore
 
 
@@ -110,8 +110,13 @@ async def request_campaign(
         base=suite.digest if joined and joined.added else "",
         collected=joined.added if joined else (),
     )
+    seen = -1
     while True:
         state = await ensure_lineage(ledger, lineage, actor=actor)
+        if state.version == seen:
+            raise Malformed(
+                "the ledger holds a request for this campaign that cannot be read; use another store"
+            )
         current = state.campaign
         new = []
         if current is not None and current.status != "finished":
@@ -140,6 +145,7 @@ async def request_campaign(
         except Conflict:
             continue
         if appended.repeated:
+            seen = state.version
             continue  # somebody else asked at the same time, perhaps with other settings: see what stands
         found = (await lineage_state(ledger, lineage)).campaign
         if found is None:

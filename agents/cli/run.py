@@ -25,6 +25,7 @@ from agents.cli.models import (
     ModelsUnknown,
     gateway_options,
     key_variables,
+    look_at_models,
     model_options,
     read_models,
     with_budgets,
@@ -177,6 +178,8 @@ def run(
         config, thinking = read_models(model_words, config_file)
     except (ConfigUnreadable, ModelsUnknown, LedgerError) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
+    limits = with_budgets(budget or Limits(), config)
+    look_at_models(config, thinking, limits, as_json=as_json)
     chosen: dict[str, Any] = {
         "cheaper": cheaper,
         "candidates": candidates,
@@ -194,7 +197,7 @@ def run(
         null_every=null_every,
         approve="keeps" if approve == "keeps" else "never",
         approve_seconds=approve_seconds,
-        limits=with_budgets(budget or Limits(), config),
+        limits=limits,
         models=thinking.models,
     )
     run_campaign(

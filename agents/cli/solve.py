@@ -8,6 +8,7 @@ import click
 
 from agents.cli.common import (
     FAILED,
+    UNAVAILABLE,
     USAGE,
     fail,
     json_option,
@@ -66,6 +67,7 @@ def solve(
     from agents.cli.models import ModelsUnknown, harness_source
     from agents.config import ConfigUnreadable
     from agents.executor.patch import patch_of
+    from agents.models.errors import ModelError
     from agents.tasks.errors import TaskError
     from agents.tasks.load import load_visible
     from eventstore.errors import LedgerError
@@ -76,6 +78,8 @@ def solve(
         source = harness_source(model_words, config_file, chosen.counts)
     except (TaskError, HarnessUnknown, LedgerError, ModelsUnknown, ConfigUnreadable) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
+    except ModelError as error:
+        fail(str(error), code=UNAVAILABLE, kind=type(error).__name__, as_json=as_json)
     with running_episodes(
         interrupted="nothing was changed", fault="the infrastructure failed", as_json=as_json
     ):

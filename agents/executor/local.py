@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from agents.executor.episode import run_episode
 from agents.executor.reports import Reports
+from agents.models.meter import Meter
 from agents.models.sources import ModelSource
 from agents.sandbox import Sandbox, SandboxFault
 from bus.deathsig import tie
@@ -33,6 +34,7 @@ class _Worker:
 
 def _begin(
     source: ModelSource,
+    meter: Meter | None,
     tasks: Mapping[str, GradedTask],
     reports: Path | None,
     unsafe: bool,
@@ -41,7 +43,7 @@ def _begin(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     tie(parent, signal.SIGKILL)
-    _Worker.model = source.model()
+    _Worker.model = source.model(meter)
     _Worker.reports = Reports(Sandbox(unsafe=unsafe), reports)
     _Worker.tasks = tasks
 
@@ -88,11 +90,12 @@ class LocalExecutors:
     ) -> None:
         """`reports` is a file through which they share test reports, see `agents.executor.reports`."""
         self.count = processes or max(1, len(os.sched_getaffinity(0)))
+        context = get_context("spawn")
         self._pool = ProcessPoolExecutor(
             self.count,
-            mp_context=get_context("spawn"),
+            mp_context=context,
             initializer=_begin,
-            initargs=(source, dict(tasks), reports, unsafe, os.getpid()),
+            initargs=(source, source.meter(context), dict(tasks), reports, unsafe, os.getpid()),
         )
 
     def __enter__(self) -> Self:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -64,14 +64,27 @@ def parse(spec: str) -> Endpoint:
     """
     match = _SPEC.fullmatch(spec)
     parts = urlsplit(match["url"]) if match else None
-    if match is None or parts is None or not parts.hostname:
+    if match is None or parts is None or not parts.hostname or not _has_port(parts):
         raise RequestRefusedError(
             f"{spec!r} names no model: want openai:NAME@BASE_URL or anthropic:NAME@BASE_URL, for example "
             "openai:embedded@http://127.0.0.1:8321/v1"
         )
     if parts.username or parts.password:
         raise RequestRefusedError(f"a key does not belong into an address: set {KEYS[0]} instead")
+    if parts.query or parts.fragment:
+        raise RequestRefusedError(
+            "an address ends before ? and #: a key is taken from the environment, and other fields go under extra "
+            "in ratchet.toml"
+        )
     return msgspec.convert(match.groupdict() | {"url": match["url"].rstrip("/")}, Endpoint)
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether there may be a server at the port, or none is named."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 class Answered(Record):
@@ -110,16 +123,18 @@ class Breaker:
             left = self._until - self._clock()
         if left > 0:
             raise ModelUnavailableError(
-                f"the endpoint gave no answer {BROKEN_AFTER} times; asked again in {left:.0f} s"
+                f"the endpoint gave no answer {BROKEN_AFTER} times; asked again in {left:.0f} s", again=left
             )
 
-    def note(self, *, answered: bool) -> None:
-        """Count a call that was answered, or that was not whatever was tried."""
+    def note(self, *, answered: bool) -> float:
+        """Count a call that was answered, or that was not whatever was tried; for how long the endpoint is down now."""
         with self._lock:
             self._failed = 0 if answered else self._failed + 1
-            if self._failed >= BROKEN_AFTER:
-                self._failed = 0
-                self._until = self._clock() + COOLING
+            if self._failed < BROKEN_AFTER:
+                return 0.0
+            self._failed = 0
+            self._until = self._clock() + COOLING
+            return COOLING
 
 
 class EndpointModel:
@@ -208,11 +223,9 @@ class EndpointModel:
                 seconds = round(time.monotonic() - started, 4)
                 return Answered(reply=reply, seconds=seconds, tries=attempt + 1, lost=lost)
             self._wait(attempt, wait)
-        self._breaker.note(answered=False)
-        raise ModelUnavailableError(
-            f"no answer from {self.endpoint.spec} in {TRIES} tries; the last: {self.plain(problem)}",
-            lost=lost,
-        )
+        again = self._breaker.note(answered=False)
+        reason = f"no answer from {self.endpoint.spec} in {TRIES} tries; the last: {self.plain(problem)}"
+        raise ModelUnavailableError(reason, lost=lost, again=again)
 
     def _renamed(self, body: Mapping[str, Any], error: ModelError) -> bool:
         """Whether an endpoint wants an answer's length by its newer name; it is asked by that from now on."""

@@ -12,6 +12,7 @@ import msgspec
 
 from agents.book import Book
 from agents.categories import LINEAGES
+from agents.models.endpoint import Answered
 from agents.models.errors import (
     BudgetSpentError,
     EndpointMisconfiguredError,
@@ -56,6 +57,8 @@ class Gateway:
         self._opening = anyio.Lock()
         self._under_way: dict[tuple[str, str], asyncio.Future[ModelAnswer]] = {}
         self._threads = anyio.CapacityLimiter(CALLS)
+        self._down: dict[str, float] = {}
+        """Model → since when calls of it have gone without an answer, one after the other."""
 
     async def answer(self, data: bytes) -> bytes:
         """The handler of requests.
@@ -137,12 +140,7 @@ class Gateway:
         """Send what is reserved, and settle it whatever comes."""
         settlement = partial(e.Settlement, number=number)
         try:
-            async with way.throttle.place(tokens):
-                with _span(asked, asking) as span:
-                    found = await anyio.to_thread.run_sync(
-                        way.model.ask, asking, limiter=self._threads, abandon_on_cancel=True
-                    )
-                    _tell_span(span, found.reply)
+            found = await self._asked(asked, asking, way, tokens)
         except ModelError as error:
             lost = getattr(error, "lost", 0)
             await account.settle(
@@ -168,6 +166,27 @@ class Gateway:
             )
         )  # fmt: skip
         return ModelAnswer(blob=blob) if _large(call) else ModelAnswer(reply=reply)
+
+    async def _asked(self, asked: ModelRequest, asking: ChatRequest, way: Way, tokens: int) -> Answered:
+        """Ask when it is the call's turn; and again, while the endpoint is down and that is not for too long."""
+        lost = 0
+        while True:
+            try:
+                async with way.throttle.place(tokens):
+                    with _span(asked, asking) as span:
+                        found = await anyio.to_thread.run_sync(
+                            way.model.ask, asking, limiter=self._threads, abandon_on_cancel=True
+                        )
+                        _tell_span(span, found.reply)
+            except ModelUnavailableError as error:
+                error.lost = lost = lost + error.lost
+                since = self._down.setdefault(asked.model, anyio.current_time())
+                if not error.again or anyio.current_time() + error.again > since + way.outage:
+                    raise
+                way.throttle.hold(error.again)
+            else:
+                self._down.pop(asked.model, None)
+                return msgspec.structs.replace(found, lost=found.lost + lost)
 
     # Campaigns --------------------------------------------------------------------------------------------------
 
@@ -202,7 +221,8 @@ class Gateway:
 
     async def _tell(self, charge: Charge, error: ModelError, cost: float) -> None:
         """Say on the lineage what concerns the whole campaign."""
-        if isinstance(error, EndpointMisconfiguredError):
+        down = isinstance(error, ModelUnavailableError) and error.again > 0
+        if down or isinstance(error, EndpointMisconfiguredError):
             await self._halt(charge, str(error))
         elif isinstance(error, BudgetSpentError) and error.budget in ("run", "tokens"):
             await self._tell_spent(charge, str(error), cost)

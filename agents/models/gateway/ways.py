@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from agents.config import Config, EndpointConfig
@@ -21,6 +21,8 @@ class Way:
     price: Price
     max_tokens: int
     """Tokens of an answer where the caller says nothing."""
+    outage: float
+    """Seconds without any answer for which calls wait."""
 
 
 class Ways:
@@ -44,8 +46,8 @@ class Ways:
         """Never send these parameters to a model, which does not honour them."""
         self._left_out[spec] = frozenset(parameters)
 
-    def client(self, spec: str) -> EndpointModel:
-        """A client of a model's endpoint.
+    def client(self, spec: str, *, on_wait: Callable[[float], None] | None = None) -> EndpointModel:
+        """A client of a model's endpoint, which tells by `on_wait` how long the endpoint wants to be left alone.
 
         Raises:
             RequestRefusedError: the name is none.
@@ -64,7 +66,7 @@ class Ways:
             key=os.environ.get(allowed.key_env) if allowed.key_env else None,
             extra=allowed.extra,
             timeout=allowed.timeout,
-            on_wait=self._throttle(endpoint.url, allowed).hold,
+            on_wait=on_wait or self._throttle(endpoint.url, allowed).hold,
         )
 
     def _throttle(self, url: str, allowed: EndpointConfig) -> Throttle:
@@ -84,4 +86,5 @@ class Ways:
             throttle=self._throttle(endpoint.url, allowed),
             price=self._prices.price(endpoint.name, time.time()),
             max_tokens=allowed.max_tokens,
+            outage=allowed.outage,
         )
