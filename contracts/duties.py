@@ -171,5 +171,5 @@ def _short(campaign: Campaign, episodes: int) -> str:
     if limits.tokens and spent.tokens * (1 + share) > limits.tokens:
         return f"with {spent.tokens} spent, the budget of {limits.tokens} tokens does not cover"
     if limits.cost and spent.cost * (1 + share) > limits.cost:
-        return f"with ${spent.cost:.2f} spent, the budget of ${limits.cost:g} does not cover"
+        return f"with episodes worth ${spent.cost:.2f}, the budget of ${limits.cost:g} does not cover"
     return ""

@@ -149,7 +149,7 @@ async def request_campaign(
             continue  # somebody else asked at the same time, perhaps with other settings: see what stands
         found = (await lineage_state(ledger, lineage)).campaign
         if found is None:
-            raise RuntimeError("the ledger does not show the campaign that it stored")
+            raise Malformed("the request of a campaign was stored, and cannot be read; use another store")
         return found, False
 
 

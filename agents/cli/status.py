@@ -3,14 +3,19 @@
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import click
 import msgspec
 
 from agents.cli.common import UNAVAILABLE, USAGE, fail, json_option, store_option
+from contracts.calls import Calls, calls_stream, fold
+from contracts.ledger import stream_events
 from contracts.lineage import Lineage
+
+if TYPE_CHECKING:
+    from eventstore.snapshots import Source
 
 _LISTEN = 2.5
 """Seconds to listen for signs of life; agents send one every two."""
@@ -27,20 +32,18 @@ def status(lineage: str, bus: str, store: Path, as_json: bool) -> None:
     from eventstore.errors import LedgerError
 
     try:
-        state, agents, running = anyio.run(_look, store, bus, lineage)
+        facts = anyio.run(_look, store, bus, lineage)
     except LedgerError as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
     except BusError as error:
         fail(str(error), code=UNAVAILABLE, kind=type(error).__name__, as_json=as_json)
-    facts = _facts(lineage, state, agents, running)
     if as_json:
         click.echo(json.dumps(facts))
     else:
         _show(facts)
 
 
-async def _look(store: Path, bus: str, lineage: str) -> tuple[Lineage, list[dict[str, Any]], bool]:
-    from agents.cli.request import lineage_state
+async def _look(store: Path, bus: str, lineage: str) -> dict[str, Any]:
     from agents.cli.session import running_bus
     from bus.errors import BusError
     from contracts.subjects import BEATS
@@ -51,7 +54,7 @@ async def _look(store: Path, bus: str, lineage: str) -> tuple[Lineage, list[dict
     connection = await running_bus(store, bus)
     if connection is None:
         async with SqliteStore.read_only(store) as opened:
-            return await lineage_state(opened, lineage), [], False
+            return _facts(lineage, *await _state(opened, lineage), [], running=False)
     seen: dict[str, dict[str, Any]] = {}
 
     async def beat(message: Any) -> None:
@@ -61,15 +64,29 @@ async def _look(store: Path, bus: str, lineage: str) -> tuple[Lineage, list[dict
     async with connection:
         await connection.listen(f"{BEATS}.>", beat)
         try:
-            state = await lineage_state(LedgerClient(connection, patience=2.0), lineage)
+            found = await _state(LedgerClient(connection, patience=2.0), lineage)
         except (LedgerUnavailable, BusError):
             async with SqliteStore.read_only(store) as opened:
-                state = await lineage_state(opened, lineage)
+                found = await _state(opened, lineage)
         await anyio.sleep(_LISTEN)
-    return state, sorted(seen.values(), key=lambda found: str(found["instance"])), True
+    agents = sorted(seen.values(), key=lambda agent: str(agent["instance"]))
+    return _facts(lineage, *found, agents, running=True)
 
 
-def _facts(lineage: str, state: Lineage, agents: list[dict[str, Any]], running: bool) -> dict[str, Any]:
+async def _state(source: "Source", lineage: str) -> tuple[Lineage, Calls]:
+    """The lineage, and what calls of models its campaign has made."""
+    from agents.cli.request import lineage_state
+
+    state, calls = await lineage_state(source, lineage), Calls()
+    if state.campaign is not None and state.campaign.settings.models.named:
+        async for envelope in stream_events(source, calls_stream(state.campaign.id)):
+            calls = fold(calls, envelope)
+    return state, calls
+
+
+def _facts(
+    lineage: str, state: Lineage, calls: Calls, agents: list[dict[str, Any]], *, running: bool
+) -> dict[str, Any]:
     campaign = state.campaign
     facts: dict[str, Any] = {
         "lineage": lineage,
@@ -98,6 +115,7 @@ def _facts(lineage: str, state: Lineage, agents: list[dict[str, Any]], running: 
             for c in (round_.candidates if round_ else ())
         ],
         "spent": msgspec.to_builtins(campaign.spent),
+        "paid": calls.cost if calls.number else None,
     }
     if approval is not None and approval.status == "open":
         facts["approval"] = {"id": approval.id, "seconds_left": round(approval.deadline - time.time(), 1)}
@@ -123,8 +141,11 @@ def _show(facts: dict[str, Any]) -> None:
         spent = campaign["spent"]
         click.echo(
             f"  spent: {spent['episodes']} episodes, {spent['model_calls']} model calls, "
-            f"{spent['tokens']} tokens, ${spent['cost']:.2f}"
+            f"{spent['tokens']} tokens" + ("" if campaign["paid"] is not None else f", ${spent['cost']:.2f}")
         )
+        if campaign["paid"] is not None:
+            worth = f"the episodes are worth ${spent['cost']:.2f}, with answers that were shared"
+            click.echo(f"  paid for calls of models: ${campaign['paid']:.4f} ({worth})")
     if "approval" in facts:
         approval = facts["approval"]
         click.echo(

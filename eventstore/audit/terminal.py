@@ -130,9 +130,10 @@ def draw_round(archive: Archive, campaign: CampaignHistory, round_: RoundHistory
     parts += _verdict(campaign, round_)
     parts += _lesson(archive, round_)
     spent = round_.spent
+    shared = " (shared answers counted each time; `ratchet cost` tells what was paid)" if spent.cost else ""
     cost = (
         f"{count(spent.episodes, 'episode')}, {count(spent.model_calls, 'model call')}, "
-        f"{count(spent.test_runs, 'test run')}, {count(spent.tokens, 'token')}, ${spent.cost:.2f}, "
+        f"{count(spent.test_runs, 'test run')}, {count(spent.tokens, 'token')}, ${spent.cost:.2f}{shared}, "
         f"{lasting(round_.seconds)} from the round's first event to its last"
     )
     return Group(*parts, _heading("Cost"), Text(cost))

@@ -1,6 +1,7 @@
 """Bad input, broken stores and machines that cannot: an exit code, and words that say what to do."""
 
 import json
+import math
 import os
 import signal
 import socket
@@ -22,7 +23,8 @@ from agents.sandbox import probe
 from agents.sandbox.bubblewrap import bwrap_path
 from agents.tasks.suite import load_suite
 from agents.testing import STREAM, TASKS, History, Running, make_store, module, write_suite
-from contracts.settings import CampaignSettings
+from contracts.settings import CampaignSettings, Limits
+from eventstore.errors import Malformed
 from eventstore.sqlite import SqliteStore
 
 RATCHET = str(Path(sys.executable).with_name("ratchet"))
@@ -244,6 +246,21 @@ def test_other_settings_under_way_and_a_store_in_use(tmp_path: Path, started: li
     assert history.count("CampaignFinished") == 2
     assert "abandoned by the operator" in str([event for _, event in history.events])
     assert first.left() == []
+
+
+def test_a_request_that_cannot_be_read_again_ends_with_words(tmp_path: Path) -> None:
+    suite = load_suite(write_suite(tmp_path / "suite"))
+    endless = CampaignSettings(limits=Limits(cost=math.inf))  # JSON has no such number
+
+    async def ask() -> None:
+        await make_store(tmp_path / "store")
+        async with SqliteStore.open(tmp_path / "store") as ledger:
+            client: Any = ledger
+            for words in ("cannot be read; use another store", "cannot be read; use another store"):
+                with anyio.fail_after(20), pytest.raises(Malformed, match=words):
+                    await request_campaign(client, suite, endless)
+
+    anyio.run(ask)
 
 
 @pytest.mark.skipif(not probe().works, reason="this machine itself makes no sandbox")

@@ -143,6 +143,14 @@ def test_the_cost_is_told_by_whatever_it_is_charged_to(place: Place) -> None:
     for by in ("model", "role", "round", "candidate", "task", "outcome", "campaign"):
         found = cost("--by", by, "--most", "1000")
         assert sum(group["cost"] for group in found["groups"]) == pytest.approx(whole["cost"]), by
+    told = subprocess.run(
+        [RATCHET, "status", "--store", str(place.store)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert f"paid for calls of models: ${whole['cost']:.4f}" in told.stdout
     assert cost()["elsewhere"]["frontier-large"] > cost()["elsewhere"]["MiniMax-M2.7"] > 0
 
 
@@ -275,3 +283,53 @@ def test_what_is_not_understood_is_told(tmp_path: Path, arguments: tuple[str, ..
     assert words in done.stderr
     with suppress(FileNotFoundError):
         assert not list((tmp_path / "store").iterdir())
+
+
+def command(place: Path, *words: str, **env: str | None) -> Done:
+    """`ratchet` with these words, in a folder."""
+    named = {"RATCHET_API_KEY": KEY, "COLUMNS": "200", **env}
+    environment = {**os.environ, **{name: value for name, value in named.items() if value is not None}}
+    return subprocess.run(
+        [RATCHET, *words], capture_output=True, text=True, timeout=60, check=False, cwd=place, env=environment
+    )
+
+
+def test_eval_and_solve_keep_limits_and_budget(tmp_path: Path, embedded: Model) -> None:
+    suite = write_suite(tmp_path / "suite", practice=1.0)
+    server = ModelServer(embedded, "embedded", key=KEY)
+    server.start()
+    prices(tmp_path, more="[budget]\nharness = 0.002\n")
+    words = ("--model", spec(server), "--store", "none")
+    told = command(tmp_path, "eval", str(suite), "--seeds", "2", *words)
+    assert told.returncode == 1
+    assert "the budget of $0.002 in ratchet.toml does not cover a call" in told.stderr
+    (tmp_path / "ratchet.toml").write_text(f'[endpoints."{server.url}"]\nkey_env = "RATCHET_TEST_KEY"\n')
+    for name in ("eval", "solve"):
+        folder = str(suite if name == "eval" else next((suite / "tasks").iterdir()))
+        told = command(tmp_path, name, folder, *words)
+        assert told.returncode == 3
+        assert "RATCHET_TEST_KEY, which is not set" in told.stderr
+        assert "Traceback" not in told.stderr
+    server.shutdown()
+    server.server_close()
+
+
+def test_what_cannot_hold_or_answer_is_told_before_anything_begins(tmp_path: Path) -> None:
+    suite = str(write_suite(tmp_path / "suite"))
+    unknown = command(
+        tmp_path, "run", suite, "--model", "openai:nobody@http://127.0.0.1:9/v1", "--budget", "1usd"
+    )
+    assert unknown.returncode == 2
+    assert "no price is known for nobody, so a budget in dollars cannot hold" in unknown.stderr
+    away = command(tmp_path, "run", suite, "--model", "openai:nobody@http://127.0.0.1:9/v1")
+    assert away.returncode == 3
+    assert "Warning: no price is known for nobody" in away.stderr
+    assert "nothing answers at 127.0.0.1, port 9" in away.stderr
+    assert not (tmp_path / ".ratchet").exists()
+    (tmp_path / "ratchet.toml").write_text(
+        '[endpoints."http://127.0.0.1:9/v1"]\nkey_env = "RATCHET_TEST_KEY"\n'
+    )
+    probed = command(tmp_path, "doctor", "--model", "openai:nobody@http://127.0.0.1:9/v1")
+    assert probed.returncode == 3
+    assert "RATCHET_TEST_KEY, which is not set" in probed.stderr
+    assert "Traceback" not in probed.stderr

@@ -9,17 +9,19 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from agents.cli.request import request_campaign
+from agents.cli.request import lineage_state, request_campaign
 from agents.config import Config, EndpointConfig
+from agents.models import endpoint
 from agents.models.errors import EndpointMisconfiguredError, ModelUnavailableError, RequestRefusedError
 from agents.models.gateway.service import serve_gateway
 from agents.models.remote import RemoteModel
-from agents.models.scripted import ScriptedServer, say
+from agents.models.scripted import ScriptedServer, say, status
 from agents.tasks.suite import load_suite
 from agents.testing import write_suite
 from bus.connection import Bus
 from bus.testing import running_bus
 from contracts.chat import ChatRequest, Message
+from contracts.events import CampaignStarted, encode
 from contracts.lineage import Campaign
 from contracts.models import Charge, Models
 from contracts.settings import CampaignSettings
@@ -54,7 +56,7 @@ class House(NamedTuple):
 
 @asynccontextmanager
 async def house(
-    folder: Path, server: ScriptedServer, *, gateways: int = 1, key_env: str = ""
+    folder: Path, server: ScriptedServer, *, gateways: int = 1, key_env: str = "", outage: float = 300.0
 ) -> AsyncIterator[House]:
     """A bus, a ledger with a campaign whose model is behind the scripted server, and gateways."""
     store = folder / "store"
@@ -70,9 +72,8 @@ async def house(
             suite = load_suite(str(write_suite(folder / "suite")))
             settings = CampaignSettings(models=Models(harness=f"openai:scripted@{server.url}"))
             campaign, _ = await request_campaign(LedgerClient(bus), suite, settings)
-            config = Config(
-                endpoints={server.url: EndpointConfig(concurrency=4, timeout=5.0, key_env=key_env)}
-            )
+            allowed = EndpointConfig(concurrency=4, timeout=5.0, key_env=key_env, outage=outage)
+            config = Config(endpoints={server.url: allowed})
             for _ in range(gateways):
                 tasks.start_soon(serve_gateway, running.url, config)
             yield House(running.url, bus, campaign, server)
@@ -146,6 +147,42 @@ async def test_no_other_key_is_sent_where_a_key_of_its_own_is_missing(
             with pytest.raises(EndpointMisconfiguredError, match="OTHER_KEY, which is not set"):
                 await place.model().ask(asking("hello"))
         assert server.asked == []
+
+
+@pytest.fixture
+def quick_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint counts as down as soon as one try fails, and not for long."""
+    monkeypatch.setattr(endpoint, "TRIES", 1)
+    monkeypatch.setattr(endpoint, "BROKEN_AFTER", 1)
+    monkeypatch.setattr(endpoint, "COOLING", 0.05)
+
+
+@pytest.mark.usefixtures("quick_to_fail")
+async def test_a_call_waits_for_an_endpoint_that_is_down(tmp_path: Path) -> None:
+    with ScriptedServer([status(500), status(503), status(500), say("back")]) as server:
+        async with house(tmp_path, server) as place:
+            reply = await place.model().ask(asking("hello"))
+            assert reply.message.content == "back"
+            state = await lineage_state(LedgerClient(place.bus), "main")
+            assert state.campaign is not None
+            assert state.campaign.status == "requested"
+        assert len(server.asked) == 4
+
+
+@pytest.mark.usefixtures("quick_to_fail")
+async def test_a_campaign_pauses_when_its_endpoint_is_down_for_too_long(tmp_path: Path) -> None:
+    with ScriptedServer([status(500)]) as server:
+        async with house(tmp_path, server, outage=0.5) as place:
+            ledger = LedgerClient(place.bus)
+            started = CampaignStarted(campaign=place.campaign.id, tree="t", fingerprint="f")
+            new = encode(started, duty="start", index=0, actor="test", correlation=place.campaign.id)
+            await ledger.append("lineage/main", (await lineage_state(ledger, "main")).version, [new])
+            with pytest.raises(ModelUnavailableError, match="no answer from"):
+                await place.model().ask(asking("hello"))
+            campaign = (await lineage_state(ledger, "main")).campaign
+            assert campaign is not None
+            assert campaign.status == "paused"
+        assert len(server.asked) > 1
 
 
 async def test_without_a_gateway_there_is_no_answer_and_it_is_said_so(tmp_path: Path) -> None:

@@ -249,7 +249,8 @@ def test_a_parameter_that_is_not_honoured_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["", "gpt", "openai:", "openai:x", "openai:@http://a", "openai:x@ftp://a", "openai:x@http://", "other:x@http://a"]
+    "spec", ["", "gpt", "openai:", "openai:x", "openai:@http://a", "openai:x@ftp://a", "openai:x@http://", "other:x@http://a",
+     "openai:x@http://a:99999/v1", "openai:x@http://a:0/v1", "openai:x@http://a:b/v1"]
 )  # fmt: skip
 def test_a_name_of_no_model_is_refused_with_one_that_is(spec: str) -> None:
     with pytest.raises(
@@ -264,6 +265,10 @@ def test_an_address_is_taken_apart_and_holds_no_key() -> None:
     assert parse(found.spec) == found
     with pytest.raises(RequestRefusedError, match="set RATCHET_API_KEY instead"):
         parse("openai:x@https://user:secret@host/v1")
+    for address in ("https://host/v1?key=secret", "https://host/v1#secret"):
+        with pytest.raises(RequestRefusedError, match="ends before") as caught:
+            parse(f"openai:x@{address}")
+        assert "secret" not in str(caught.value)
 
 
 def test_the_command_serves_and_ends_in_order() -> None:
