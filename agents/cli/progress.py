@@ -119,6 +119,9 @@ _NEXT = {
 }
 
 
+_USUAL = "if this model cannot plan: --model planner=embedded keeps the planner that works without one"
+
+
 def describe(event: e.Event, state: Lineage) -> Sequence[str]:
     """Lines about an event, for a terminal; none for events that are steps on the way."""
     campaign = state.campaign
@@ -136,9 +139,9 @@ def describe(event: e.Event, state: Lineage) -> Sequence[str]:
     elif isinstance(event, e.FailuresAnalyzed):
         lines.append(f"  [dim]critic:[/] {event.summary}")
     elif isinstance(event, e.PlansDropped):
-        lines += [
-            f"  [dim]planner:[/] no plan: {_said(each.title)} {_said(each.reason)}" for each in event.plans
-        ]
+        lines += [f"  [dim]planner:[/] {_said(each.told)}" for each in event.plans]
+        if campaign and not campaign.rounds_done and any(each.what == "answer" for each in event.plans):
+            lines.append(f"  [dim]{_USUAL}[/]")
     elif isinstance(event, e.ChangeReviewed) and not event.approved:
         word = "lets through on trial" if event.sampled else "rejects"
         lines.append(f"  [dim]critic:[/] {word} change {event.candidate}: {_said('; '.join(event.reasons))}")
@@ -146,8 +149,11 @@ def describe(event: e.Event, state: Lineage) -> Sequence[str]:
         lines += _race(event, state)
     elif isinstance(event, e.ChangeConfirmed):
         v = event.verdict
+        found = f"Δ {v.effect:+.4f} [{v.low:+.3f}, {v.high:+.3f}], p = {v.p:.4f}"
         lines.append(
-            f"  [dim]confirmed on fresh seeds:[/] Δ {v.effect:+.4f} [{v.low:+.3f}, {v.high:+.3f}], p = {v.p:.4f}"
+            f"  [dim]confirmed on fresh seeds:[/] {found}"
+            if event.complete
+            else "  [dim]not confirmed:[/] the fresh seeds gave no scores"
         )
     elif isinstance(event, e.ChangeKept | e.ChangeReverted | e.ChangeInconclusive):
         word = {"ChangeKept": "kept", "ChangeReverted": "reverted"}.get(type(event).__name__, "inconclusive")
@@ -161,7 +167,9 @@ def describe(event: e.Event, state: Lineage) -> Sequence[str]:
         word = "granted" if isinstance(event, e.ApprovalGranted) else "denied"
         lines.append(f"  approval {word} by {event.by}")
     elif isinstance(event, e.NullArmMeasured):
-        lines.append(f"  [dim]A/A arm:[/] {event.verdict.decision} (p = {event.verdict.p:.3f})")
+        v = event.verdict
+        why = v.reason if v.decision == "inconclusive" else f"p = {v.p:.3f}"
+        lines.append(f"  [dim]A/A arm:[/] {v.decision} ({_said(why)})")
     elif isinstance(event, e.SealedQueried):
         lines.append(
             f"[bold]sealed tasks[/]  base {_mean(event.base.scores):.3f} → head {_mean(event.head.scores):.3f}; "

@@ -52,11 +52,13 @@ async def think(
         answer = await ask(model, prompt, Thoughts, check=lambda thoughts: check(thoughts, known))
     except (RequestRefusedError, BudgetSpentError) as error:
         work.desk.log.warning("planned without the model", reason=str(error))
-        return [], [e.DroppedPlan(title="", reason=f"the model was not asked: {error}"[:1000])]
+        reason = f"the model was not asked: {error}"[:1000]
+        return [], [e.DroppedPlan(title="", reason=reason, what="nothing")]
     thoughts = salvage(answer.said) if isinstance(answer, Rejected) else answer.value.plans
     plans, dropped = sort_out(thoughts, known, most)
     if isinstance(answer, Rejected) and not thoughts:
-        dropped = [e.DroppedPlan(title="", reason=f"the answer is no plan: {answer.reason}"[:1000])]
+        reason = f"the answer is no plan: {answer.reason}"[:1000]
+        dropped = [e.DroppedPlan(title="", reason=reason, what="answer")]
     for each in dropped:
         work.desk.log.info("a plan was dropped", title=each.title, reason=each.reason)
     used = answer.usage.input_tokens + answer.usage.output_tokens

@@ -72,10 +72,19 @@ class DroppedPlan(Record):
 
     title: str
     reason: str
+    what: Literal["plan", "answer", "nothing"] = "plan"
+    """What could not be used: a plan; an answer that holds none; or nothing, since the model was not asked."""
+
+    @property
+    def told(self) -> str:
+        """What it is, and why, as a model may have worded it."""
+        if self.what != "plan":
+            return self.reason
+        return f"no plan: {self.title}: {self.reason}" if self.title.strip() else f"no plan: {self.reason}"
 
 
 class PlansDropped(Event):
-    """A model answered with plans of which some could not be used; nothing follows from them."""
+    """A model was to plan, and some of what came of it could not be used; nothing follows from that."""
 
     campaign: str
     round: int

@@ -96,6 +96,10 @@ class Report(Record):
     """What the critic said of changes that models wrote, and how often it was right."""
     dropped: int = 0
     """Plans of a model that were none."""
+    planless: int = 0
+    """Rounds in which the planner's model was asked, and its answer held no plan."""
+    unasked: int = 0
+    """Rounds in which the planner's model was not asked, since a budget or the endpoint did not allow it."""
 
     @property
     def kept(self) -> tuple[RoundLine, ...]:
@@ -124,6 +128,7 @@ def build(archive: Archive, history: History, campaign: str = "") -> Report:
     lines = tuple(round_line(told, round_) for round_ in told.rounds)
     nulls = [round_.null for round_ in told.rounds if round_.null is not None]
     before, after = told.start_tree or history.state.seed_tree, told.head
+    dropped = [each for round_ in told.rounds for each in round_.dropped]
     return Report(
         lineage=history.name,
         campaign=told.id,
@@ -152,7 +157,9 @@ def build(archive: Archive, history: History, campaign: str = "") -> Report:
         unknown=len(history.unknown),
         collected=len(told.suite.collected),
         reviews=count_reviews(told.rounds),
-        dropped=sum(len(round_.dropped) for round_ in told.rounds),
+        dropped=sum(each.what == "plan" for each in dropped),
+        planless=sum(each.what == "answer" for each in dropped),
+        unasked=sum(each.what == "nothing" for each in dropped),
     )
 
 

@@ -142,6 +142,12 @@ def review_sentences(report: Report) -> list[str]:
         )
     if report.dropped:
         told.append(f"{count(report.dropped, 'plan')} of the planner's model could not be used.")
+    if report.planless:
+        told.append(f"In {count(report.planless, 'round')} the answer of the planner's model held no plan.")
+    if report.unasked:
+        told.append(
+            f"In {count(report.unasked, 'round')} the planner's model was not asked; `ratchet show ROUND` says why."
+        )
     return told
 
 

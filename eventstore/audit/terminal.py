@@ -112,7 +112,7 @@ def draw_round(archive: Archive, campaign: CampaignHistory, round_: RoundHistory
         parts += [_heading("Candidates"), _candidates(round_)]
     if round_.dropped:
         parts.append(_heading("Plans that are none"))
-        parts += [Text(f"• {line(each.title or 'no plan')}: {line(each.reason)}") for each in round_.dropped]
+        parts += [Text(f"• {line(each.told)}") for each in round_.dropped]
     best = round_.best
     if best is not None:
         flips = ", ".join(map(line, best.plan.prediction.flips)) or "none named"

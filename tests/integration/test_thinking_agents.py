@@ -330,6 +330,7 @@ def test_a_plan_that_is_none_is_said_back_and_then_dropped(
 def test_without_an_answer_that_can_be_used_everything_is_drawn(house: House) -> None:
     dropped, *planned = house.plan(say("I would rather not."), say("{}"))
     assert "the answer is no plan: the JSON does not fit" in dropped.plans[0].reason
+    assert dropped.plans[0].what == "answer"
     assert [each.candidate for each in planned] == list(range(8))
     assert not any(each.plan.free for each in planned)
     house.roles = ()
@@ -340,6 +341,7 @@ def test_without_an_answer_that_can_be_used_everything_is_drawn(house: House) ->
 def test_a_refused_request_is_done_without_and_a_fault_of_the_way_is_tried_again(house: House) -> None:
     dropped, *planned = house.plan(scripted.status(400, "too long"))
     assert "the model was not asked" in dropped.plans[0].reason
+    assert dropped.plans[0].what == "nothing", "no plan of the model's could not be used"
     assert len(planned) == 8
     with pytest.raises(ModelUnavailableError):
         house.plan(scripted.status(503))

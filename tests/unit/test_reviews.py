@@ -120,6 +120,29 @@ def test_report_and_show_tell_of_reviews_and_of_plans_that_are_none() -> None:
     assert all(c.effect is None for c in rejected if c.status == "rejected")
 
 
+def test_only_plans_that_a_model_made_are_counted_as_unusable() -> None:
+    store, history = campaign()
+    told = history.campaign
+    assert told is not None
+    came = [
+        e.DroppedPlan(title="Look", reason="no surface"),
+        e.DroppedPlan(title="", reason="the answer is no plan: it is empty", what="answer"),
+        e.DroppedPlan(title="", reason="the model was not asked: no budget", what="nothing"),
+        e.DroppedPlan(title="", reason="the model was not asked: no budget", what="nothing"),
+    ]
+    rounds = [msgspec.structs.replace(each, dropped=()) for each in told.rounds]
+    rounds[:4] = [msgspec.structs.replace(each, dropped=(d,)) for each, d in zip(rounds, came, strict=False)]
+    history = msgspec.structs.replace(
+        history, campaigns=(msgspec.structs.replace(told, rounds=tuple(rounds)),)
+    )
+    sentences = review_sentences(build(Snapshot(store.events, store.blobs), history))
+    assert sentences == [
+        "1 plan of the planner's model could not be used.",
+        "In 1 round the answer of the planner's model held no plan.",
+        "In 2 rounds the planner's model was not asked; `ratchet show ROUND` says why.",
+    ]
+
+
 def test_without_models_nothing_is_said_of_reviews() -> None:
     store, history = campaign()
     report = build(Snapshot(store.events, store.blobs), history)
