@@ -22,7 +22,7 @@ from agents.tasks.suite import Suite
 from bus.connection import connect
 from bus.errors import BusError
 from bus.streams import ensure_streams
-from contracts.events import CampaignPaused, decode
+from contracts.events import decode
 from contracts.ledger import stream_events
 from contracts.lineage import Campaign, Lineage, fold
 from contracts.record import Record
@@ -33,6 +33,19 @@ from eventstore.errors import LedgerError, LedgerUnavailable
 
 SETTLING = 1.0
 """Seconds that jobs get to end, all in vain, when a campaign was paused; else the next run would wait for them."""
+
+
+def halted(reason: str, *, replayed: bool) -> tuple[str, int]:
+    """What to say of a campaign that was paused, and the exit code.
+
+    A replay is halted by a request that is not on record, and always will be. Else an endpoint wants a person to mend
+    something, and is not available before.
+    """
+    said = reason if reason.endswith((".", "?", "!")) else f"{reason}."
+    if replayed:
+        said += " Settings, suite or version of Ratchet differ from those of the recorded campaign, and to go on does "
+        return f"{said}not help: give the options of that campaign, and another --store", FAILED
+    return f"{said} The same command goes on from here", UNAVAILABLE
 
 
 class Thinking(Record):
@@ -189,7 +202,7 @@ class Job:
             event = decode(envelope)
             if getattr(event, "campaign", campaign) == campaign and envelope.correlation == campaign:
                 self.progress.event(envelope, event, self.state)
-        if self._over(campaign):
+        if self._over(campaign) or await self._paused(campaign):
             return
         async for envelope in ledger.follow(after=self.state.position):
             if envelope.stream != stream or envelope.version != self.state.version + 1:
@@ -197,12 +210,17 @@ class Job:
             self.state = fold(self.state, envelope)
             event = decode(envelope)
             self.progress.event(envelope, event, self.state)
-            if isinstance(event, CampaignPaused) and event.campaign == campaign:
-                self.error, self.code = f"{event.reason}. The same command goes on from here", FAILED
-                await anyio.sleep(SETTLING)
+            if self._over(campaign) or await self._paused(campaign):
                 return
-            if self._over(campaign):
-                return
+
+    async def _paused(self, campaign: str) -> bool:
+        """Whether a person has to do something before the campaign goes on; then that is what the run ends with."""
+        found = self.state.campaign
+        if found is None or found.id != campaign or found.status != "paused":
+            return False
+        self.error, self.code = halted(found.paused_reason, replayed=self.thinking.recorded)
+        await anyio.sleep(SETTLING)
+        return True
 
     def _over(self, campaign: str) -> bool:
         found = self.state.campaign

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 import contracts
+from agents.cli.differences import differences, listed
 from agents.models.endpoint import fingerprint, lacking
 from agents.models.probed import last_probe
 from agents.models.shared import ensure_model
@@ -27,12 +28,12 @@ from eventstore.snapshots import Source, restore
 class CampaignUnderWay(Exception):
     """Raised when a campaign with other settings has not ended yet."""
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: Campaign, differs: list[str]) -> None:
         self.campaign = campaign
         done, total = campaign.rounds_done, campaign.settings.rounds
         super().__init__(
-            f"campaign {campaign.id} ({done} of {total} rounds done) is under way with other settings. "
-            "Resume it with the settings that it was started with, give --abandon to end it, "
+            f"campaign {campaign.id} ({done} of {total} rounds done) is under way with other settings: "
+            f"{listed(differs)}. Resume it with the settings that it was started with, give --abandon to end it, "
             "or use another --store"
         )
 
@@ -120,13 +121,15 @@ async def request_campaign(
         current = state.campaign
         new = []
         if current is not None and current.status != "finished":
-            begun = msgspec.structs.replace(current.settings, fixed=settings.fixed)
-            if begun == settings and _begun_with(current, suite, collected=joined is not None):
+            # What is not searched follows from the model, and nobody asks for it.
+            differs = differences(msgspec.structs.replace(current.settings, fixed=settings.fixed), settings)
+            differs += _other_suite(current, suite, collected=joined is not None)
+            if not differs:
                 if current.status == "paused":
                     await _resume(ledger, stream, state, actor)
                 return current, True
             if not abandon:
-                raise CampaignUnderWay(current)
+                raise CampaignUnderWay(current, differs)
             new.append(_abandoned(state, current, actor))
         # Event ids follow from it, so no two campaigns of a ledger may share a name.
         name = f"{suite.name}-s{settings.seed}-c{state.campaigns + 1}"
@@ -172,10 +175,15 @@ async def _resume(ledger: LedgerClient, stream: str, state: Lineage, actor: str)
         await ledger.append(stream, state.version, [new])
 
 
-def _begun_with(campaign: Campaign, suite: Suite, *, collected: bool) -> bool:
-    """Whether a campaign began with this suite, and practises on collected tasks only if that is wanted."""
-    manifest = campaign.suite
-    return (manifest.base or manifest.digest) == suite.digest and (collected or not manifest.collected)
+def _other_suite(campaign: Campaign, suite: Suite, *, collected: bool) -> list[str]:
+    """How the suite differs that a campaign began with; it practises on collected tasks only if that is wanted."""
+    manifest, found = campaign.suite, []
+    if (manifest.base or manifest.digest) != suite.digest:
+        same = manifest.name == suite.name
+        found.append("the suite's tasks" if same else f"suite ({manifest.name} then, {suite.name} now)")
+    if manifest.collected and not collected:
+        found.append("--collected (then, and not now)")
+    return found
 
 
 def _abandoned(state: Lineage, campaign: Campaign, actor: str) -> NewEvent:

@@ -160,7 +160,7 @@ def run(
     Starts the bus, the ledger and all agents, runs a campaign, and writes a report into the store. Interrupt it at
     any time: the same command resumes where it was.
 
-    Exit codes: 0 finished, 1 a fault, 2 wrong usage or input, 3 something could not be started, 130 interrupted.
+    Exit codes: 0 finished, 1 a fault, 2 wrong usage or input, 3 something is not available, 130 interrupted.
     """  # fmt: skip
     import msgspec
 

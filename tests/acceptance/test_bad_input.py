@@ -224,6 +224,7 @@ def test_other_settings_under_way_and_a_store_in_use(tmp_path: Path, started: li
     code, words = call(*command)
     assert code == 2
     assert "tiny-s1-c1 (0 of 3 rounds done) is under way with other settings" in words
+    assert "rounds (3 then, 1 now)" in words
     assert "--abandon" in words
 
     first = Running([*command, "--abandon"], log=tmp_path / "first.log")

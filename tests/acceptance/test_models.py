@@ -130,6 +130,8 @@ def test_what_was_never_asked_is_not_answered(place: Place) -> None:
     other = run(place.folder, "other", "--model", f"recorded:{place.store}", "--seed", "7")
     assert other.returncode == 1
     assert "this was never asked of" in other.stderr
+    assert "differ from those of the recorded campaign" in other.stderr
+    assert "goes on from here" not in other.stderr
 
 
 def test_the_cost_is_told_by_whatever_it_is_charged_to(place: Place) -> None:
@@ -250,7 +252,8 @@ def test_a_wrong_key_halts_the_campaign_and_the_right_one_lets_it_go_on(
     server.start()
     words = ("--model", f"harness={spec(server)}")
     halted = run(tmp_path, "store", *words, key="canary-wrong-key", rounds=1)
-    assert halted.returncode == 1
+    assert halted.returncode == 3, "an endpoint that takes no key of ours is not available"
+    assert "goes on from here" in halted.stderr
     assert "set RATCHET_API_KEY to a key that it knows" in halted.stderr
     assert "canary-wrong-key" not in halted.stdout + halted.stderr
     assert not any(isinstance(event, e.TasksExecuted) for event in lineage(tmp_path / "store"))
