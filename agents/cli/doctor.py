@@ -28,7 +28,7 @@ class Finding(Record):
 @click.command()
 @click.option(
     "--model",
-    default="",
+    default=None,
     metavar="MODEL",
     help="Ask this endpoint what it honours instead, by some sixty short calls: openai:NAME@BASE_URL, or another.",
 )
@@ -41,7 +41,7 @@ class Finding(Record):
 )
 @store_option
 @json_option
-def doctor(model: str, config_file: Path | None, store: Path, as_json: bool) -> None:
+def doctor(model: str | None, config_file: Path | None, store: Path, as_json: bool) -> None:
     """Look at everything that Ratchet needs, or at what a model's endpoint honours.
 
     What an endpoint honours is recorded in the store, if there is one: campaigns on it do not search parameters that do
@@ -49,7 +49,7 @@ def doctor(model: str, config_file: Path | None, store: Path, as_json: bool) -> 
 
     Exit codes: 0 all is well, 2 wrong usage, 3 something is missing.
     """  # fmt: skip
-    if model:
+    if model is not None:
         from agents.cli.probing import probe_model
 
         probe_model(model, config_file, store, as_json=as_json)

@@ -16,7 +16,7 @@ from agents.cli.common import (
     running_episodes,
     store_option,
 )
-from agents.cli.models import model_options
+from agents.cli.models import harness_model_options
 from contracts.jobs import EpisodeJob, EpisodeResult
 
 
@@ -37,7 +37,7 @@ from contracts.jobs import EpisodeJob, EpisodeResult
 @click.option("--lineage", default="main", show_default=True, help="Name of the harness's lineage.")
 @click.option("--test", "command", default="", help="Test command of a bare directory, as one string.")
 @processes_option
-@model_options
+@harness_model_options
 @no_sandbox_option
 @store_option
 @json_option

@@ -41,33 +41,51 @@ class Chosen(Record):
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--model and --config."""
+    """--model and --config, for a campaign."""
+    whose = "for all roles, or for one: harness, planner, patcher, critic"
+    return _options(command, "[ROLE=]MODEL", whose, "Models, endpoints, prices and budgets")
+
+
+def harness_model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--model and --config, for a command that runs episodes itself."""
+    return _options(command, "MODEL", "for the harness", "The harness's model, endpoints and prices")
+
+
+def _options(command: Callable[..., Any], form: str, whose: str, holds: str) -> Callable[..., Any]:
     command = click.option(
         "--config",
         "config_file",
         type=click.Path(path_type=Path, dir_okay=False),
         default=None,
-        help="Models, endpoints, prices and budgets  [default: ratchet.toml, if it is here]",
+        help=f"{holds}  [default: ratchet.toml, if it is here]",
     )(command)
     return click.option(
         "--model",
         "model_words",
         multiple=True,
-        metavar="[ROLE=]MODEL",
-        help="embedded, openai:NAME@BASE_URL, anthropic:NAME@BASE_URL, or recorded:STORE; for all roles, "
-        "or for one: harness, planner, patcher, critic. The key is taken from the environment. "
-        "[default: what ratchet.toml says, else embedded]",
+        metavar=form,
+        help=f"embedded, openai:NAME@BASE_URL, anthropic:NAME@BASE_URL, or recorded:STORE; {whose}. "
+        "The key is taken from the environment. [default: what ratchet.toml says, else embedded]",
     )(command)
 
 
-def read_models(words: tuple[str, ...], file: Path | None) -> tuple[Config, Chosen]:
+def read_models(
+    words: tuple[str, ...], file: Path | None, roles: tuple[str, ...] = MODEL_ROLES
+) -> tuple[Config, Chosen]:
     """What the command line and the file say together; the command line comes first.
+
+    Args:
+        words: what `--model` was given, in order.
+        file: `--config`.
+        roles: those that the command line may name.
 
     Raises:
         ConfigUnreadable: the file cannot be used.
         ModelsUnknown: a model or a role is not understood.
         LedgerError: the store of a record cannot be read.
     """
+    for word in words:
+        _check(word, roles)
     config = read_config(file)
     said: dict[str, str] = {}
     for word in words:
@@ -97,7 +115,7 @@ def harness_source(words: tuple[str, ...], file: Path | None, counts: bytes) -> 
     from agents.models.gateway.ways import Ways
     from agents.models.sources import ModelSource
 
-    config, chosen = read_models(words, file)
+    config, chosen = read_models(words, file, ("harness",))
     spec = chosen.models.harness
     if not spec:
         return ModelSource(counts=counts)
@@ -145,6 +163,22 @@ def key_variables(config: Config) -> tuple[str, ...]:
 
     named = (endpoint.key_env for endpoint in config.endpoints.values())
     return tuple(dict.fromkeys((*KEYS, *(name for name in named if name))))
+
+
+def _check(word: str, roles: tuple[str, ...]) -> None:
+    """Raise ModelsUnknown for a word of the command line that names nothing, or a role that has no model here."""
+    role, given, model = word.partition("=")
+    named = role if given and role in MODEL_ROLES else ""
+    if not (model if named else word).strip().removeprefix(RECORDED):
+        raise ModelsUnknown(
+            f"--model {word!r} names no model (is a variable empty?): give embedded, openai:NAME@BASE_URL, "
+            "anthropic:NAME@BASE_URL or recorded:STORE, or leave it out"
+        )
+    if named and named not in roles:
+        raise ModelsUnknown(
+            f"--model {named}=… means nothing here: episodes are run, and only the harness asks its model. "
+            "Give --model MODEL"
+        )
 
 
 def _resolved(role: str, said: dict[str, str], config: Config) -> str:

@@ -110,7 +110,12 @@ WAITING = 4
     help="Silence for this long denies.",
 )
 @click.option("--lineage", default="main", show_default=True, help="Name of the harness's lineage.")
-@click.option("--executors", type=click.IntRange(1), default=None, help="Executors  [default: one a core]")
+@click.option(
+    "--executors",
+    type=click.IntRange(1),
+    default=None,
+    help=f"Executors  [default: one a core; {WAITING} where the harness's model is behind an endpoint]",
+)
 @click.option(
     "--bus",
     "bus",
@@ -178,6 +183,12 @@ def run(
         config, thinking = read_models(model_words, config_file)
     except (ConfigUnreadable, ModelsUnknown, LedgerError) as error:
         fail(str(error), code=USAGE, kind=type(error).__name__, as_json=as_json)
+    if thinking.recorded is not None and thinking.recorded.resolve() == store.resolve():
+        reason = (
+            f"{store} is to be replayed and to be written to: a replay is a campaign of its own, so give it another "
+            "--store"
+        )
+        fail(reason, code=USAGE, kind="store", as_json=as_json)
     limits = with_budgets(budget or Limits(), config)
     look_at_models(config, thinking, limits, as_json=as_json)
     chosen: dict[str, Any] = {

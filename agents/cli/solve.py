@@ -16,7 +16,7 @@ from agents.cli.common import (
     running_episodes,
     store_option,
 )
-from agents.cli.models import model_options
+from agents.cli.models import harness_model_options
 from contracts.jobs import EpisodeJob, EpisodeResult
 from contracts.tasks import GradedTask
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "--apply", "apply_", is_flag=True, help="Write the patch to DIRECTORY when the visible tests pass."
 )
 @click.option("--lineage", default="main", show_default=True, help="Name of the harness's lineage.")
-@model_options
+@harness_model_options
 @no_sandbox_option
 @store_option
 @json_option

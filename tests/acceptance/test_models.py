@@ -134,6 +134,14 @@ def test_what_was_never_asked_is_not_answered(place: Place) -> None:
     assert "goes on from here" not in other.stderr
 
 
+def test_a_store_is_not_replayed_into_itself(place: Place) -> None:
+    before = len(lineage(place.store))
+    done = run(place.folder, "store", "--model", f"recorded:{place.folder / 'suite' / '..' / 'store'}")
+    assert done.returncode == 2
+    assert "give it another --store" in done.stderr
+    assert len(lineage(place.store)) == before
+
+
 def test_the_cost_is_told_by_whatever_it_is_charged_to(place: Place) -> None:
     def cost(*arguments: str) -> Any:
         command = [RATCHET, "cost", "--store", str(place.store), "--json", *arguments]
@@ -272,6 +280,9 @@ def test_a_wrong_key_halts_the_campaign_and_the_right_one_lets_it_go_on(
         (("--model", "gpt"), "want openai:NAME@BASE_URL"),
         (("--model", "cook=embedded"), "'cook' is no role: want one of harness, planner, patcher, critic"),
         (("--model", "recorded:nowhere"), "nowhere"),
+        (("--model", ""), "--model '' names no model (is a variable empty?)"),
+        (("--model", "planner="), "--model 'planner=' names no model"),
+        (("--model", "recorded:"), "--model 'recorded:' names no model"),
         (("--model", "recorded:a", "--model", "embedded"), "by itself"),
         (("--config", "broken.toml"), "broken.toml"),
         (("--config", "typo.toml"), "concurency"),
@@ -336,3 +347,17 @@ def test_what_cannot_hold_or_answer_is_told_before_anything_begins(tmp_path: Pat
     assert probed.returncode == 3
     assert "RATCHET_TEST_KEY, which is not set" in probed.stderr
     assert "Traceback" not in probed.stderr
+
+
+@pytest.mark.parametrize("name", ["eval", "solve"])
+def test_where_episodes_are_run_only_the_harness_has_a_model(tmp_path: Path, name: str) -> None:
+    write_suite(tmp_path / "suite")
+    named = command(tmp_path, name, "suite", "--model", "planner=openai:x@http://127.0.0.1:9/v1")
+    assert named.returncode == 2
+    assert "--model planner=… means nothing here" in named.stderr
+    empty = command(tmp_path, name, "suite", "--model", "")
+    assert empty.returncode == 2
+    assert "names no model (is a variable empty?)" in empty.stderr
+    told = command(tmp_path, name, "--help").stdout
+    assert "--model MODEL" in told
+    assert "planner" not in told

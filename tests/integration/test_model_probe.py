@@ -167,8 +167,9 @@ def moved(change: dict[str, object]) -> set[str]:
     return {name for name in Decoding.__struct_fields__ if f'"{name}"' in text}
 
 
-def test_what_is_no_endpoint_is_told(tmp_path: Path) -> None:
-    command = [RATCHET, "doctor", "--model", "gpt", "--store", str(tmp_path)]
+@pytest.mark.parametrize("spec", ["gpt", ""])
+def test_what_is_no_endpoint_is_told(tmp_path: Path, spec: str) -> None:
+    command = [RATCHET, "doctor", "--model", spec, "--store", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "want openai:NAME@BASE_URL" in done.stderr
