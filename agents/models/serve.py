@@ -12,16 +12,18 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import structlog
 
-from agents.models import wire
+from agents.models import terms, wire
 from agents.models.errors import ModelError, RequestRefusedError
 from contracts.chat import ChatReply, Model
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of a request."""
+MODELS, CHAT = "/v1/models", "/v1/chat/completions"
 PIECE = 24
 """Characters of a tool call's arguments in one chunk of a stream."""
 
@@ -60,33 +62,47 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # else the body waits for the headers' acknowledgement, some 40 ms
 
     def do_GET(self) -> None:
-        """List the models."""
+        """List the models, or tell of one."""
         if not self._allowed():
             return
-        if self.path.rstrip("/") != "/v1/models":
-            self._error(HTTPStatus.NOT_FOUND, f"there is nothing at {self.path}", "not_found")
-            return
         entry = {"id": self.server.name, "object": "model", "created": 0, "owned_by": "ratchet"}
-        self._json(HTTPStatus.OK, {"object": "list", "data": [entry]})
+        path = self.path.rstrip("/")
+        if path == MODELS:
+            self._json(HTTPStatus.OK, {"object": "list", "data": [entry]})
+        elif path.startswith(f"{MODELS}/"):
+            name = unquote(path.removeprefix(f"{MODELS}/"))
+            if name == self.server.name:
+                self._json(HTTPStatus.OK, entry)
+            else:
+                self._no_model(name)
+        elif path == CHAT:
+            self._error(
+                HTTPStatus.METHOD_NOT_ALLOWED, f"{CHAT} wants POST", "method_not_allowed", allow="POST"
+            )
+        else:
+            self._error(HTTPStatus.NOT_FOUND, f"there is nothing at {self.path}", "not_found")
 
     def do_POST(self) -> None:
         """Answer a chat request."""
         data = self._body()
         if data is None or not self._allowed():
             return
-        if self.path.rstrip("/") != "/v1/chat/completions":
+        path = self.path.rstrip("/")
+        if path == MODELS:
+            self._error(
+                HTTPStatus.METHOD_NOT_ALLOWED, f"{MODELS} wants GET", "method_not_allowed", allow="GET"
+            )
+            return
+        if path != CHAT:
             self._error(HTTPStatus.NOT_FOUND, f"there is nothing at {self.path}", "not_found")
             return
         try:
             request, asked = wire.asked(data)
             if asked.model != self.server.name:
-                self._error(
-                    HTTPStatus.NOT_FOUND,
-                    f"there is no model {asked.model!r} here: ask for {self.server.name!r}",
-                    "model_not_found",
-                )
+                self._no_model(asked.model)
                 return
-            reply = self.server.model.complete(request)
+            request = terms.admitted(request, asked)
+            reply = terms.held(self.server.model.complete(request), request, asked)
         except RequestRefusedError as error:
             self._error(HTTPStatus.BAD_REQUEST, str(error), "invalid_request_error")
             return
@@ -99,9 +115,22 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._json(HTTPStatus.OK, wire.answer(reply, self.server.name, name, int(time.time())))
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class has to complain of, as JSON like all else."""
+        if code == HTTPStatus.NOT_IMPLEMENTED:
+            said = f"{self.command} is not answered here; there are GET {MODELS} and POST {CHAT}"
+            self._error(HTTPStatus.METHOD_NOT_ALLOWED, said, "method_not_allowed", allow="GET, POST")
+        else:
+            status = HTTPStatus(code)
+            self._error(status, explain or message or status.phrase, "invalid_request_error")
+
     def _body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > LARGEST:
+        if not length.isdecimal():
+            said = "the request has to say its length in Content-Length; a body in chunks is not read"
+            self._error(HTTPStatus.LENGTH_REQUIRED, said, "invalid_request_error")
+            return None
+        if int(length) > LARGEST:
             self._error(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"want a Content-Length of at most {LARGEST}",
@@ -116,17 +145,24 @@ class Handler(BaseHTTPRequestHandler):
         self._error(HTTPStatus.UNAUTHORIZED, "the key is missing or wrong", "invalid_api_key")
         return False
 
-    def _json(self, status: HTTPStatus, value: dict[str, Any]) -> None:
+    def _json(self, status: HTTPStatus, value: dict[str, Any], *, allow: str = "") -> None:
         data = msgspec.json.encode(value)
         self.send_response(status)
+        if allow:
+            self.send_header("Allow", allow)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
-    def _error(self, status: HTTPStatus, message: str, code: str) -> None:
+    def _no_model(self, name: str) -> None:
+        said = f"there is no model {name!r} here: ask for {self.server.name!r}"
+        self._error(HTTPStatus.NOT_FOUND, said, "model_not_found")
+
+    def _error(self, status: HTTPStatus, message: str, code: str, *, allow: str = "") -> None:
         self.close_connection = True  # what was sent with a refused request may not have been read
-        self._json(status, {"error": {"message": message, "type": code, "code": code}})
+        self._json(status, {"error": {"message": message, "type": code, "code": code}}, allow=allow)
 
     def _stream(self, events: Iterator[dict[str, Any]]) -> None:
         self.send_response(HTTPStatus.OK)

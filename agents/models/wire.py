@@ -71,7 +71,11 @@ class Asked(msgspec.Struct):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    """The newer name of the same."""
     seed: int | None = None
+    n: int | None = None
+    tool_choice: str | dict[str, Any] | None = None
     stream: bool = False
     stream_options: dict[str, Any] = {}
 
@@ -181,6 +185,9 @@ def asked(data: bytes) -> tuple[ChatRequest, Asked]:
         for name in Decoding.__struct_fields__
         if (value := getattr(found, name, None)) is not None
     }
+    longest = found.max_tokens if found.max_completion_tokens is None else found.max_completion_tokens
+    if longest is not None and longest < 1:
+        raise RequestRefusedError(f"max_tokens: {longest} leaves room for no answer; want 1 or more")
     request = ChatRequest(
         messages=messages,
         tools=tuple(
@@ -188,7 +195,7 @@ def asked(data: bytes) -> tuple[ChatRequest, Asked]:
             for t in found.tools
         ),
         decoding=Decoding(**given),
-        max_tokens=found.max_tokens or 0,
+        max_tokens=longest or 0,
         noise="" if found.seed is None else f"seed {found.seed}",
     )
     return request, found

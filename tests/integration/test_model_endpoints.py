@@ -1,6 +1,8 @@
 """Models over HTTP, on real sockets: the embedded one served to the openai library, and a server that misbehaves."""
 
+import http.client
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ from agents.models.endpoint import BROKEN_AFTER, TRIES, Breaker, Endpoint, Endpo
 from agents.models.errors import EndpointMisconfiguredError, ModelUnavailableError, RequestRefusedError
 from agents.models.probe import EDIT
 from agents.models.scripted import Line, ScriptedServer, call, half, hang, raw, say, status
-from agents.models.serve import ModelServer
+from agents.models.serve import LARGEST, ModelServer
 from agents.models.store import embedded_model, load_or_train
 from agents.sandbox import Sandbox
 from contracts.chat import ChatRequest, Decoding, Message, Model
@@ -120,6 +122,86 @@ def test_a_served_model_refuses_in_words(served: ModelServer) -> None:
         urllib.request.urlopen(request)
     assert caught.value.code == 401
     caught.value.close()
+
+
+def test_the_length_of_an_answer_and_the_choice_of_tools_are_heeded(served: ModelServer) -> None:
+    client = openai.OpenAI(base_url=served.url, api_key=KEY, max_retries=0)
+    body: Any = wire.body(REQUEST, "embedded")
+
+    def first(**more: Any) -> Any:
+        return client.chat.completions.create(**{**body, **more})
+
+    whole = first()
+    tokens = whole.usage.completion_tokens
+    for longest in (tokens, 4096):
+        kept = first(max_tokens=longest)
+        assert (kept.choices, kept.usage) == (whole.choices, whole.usage)
+    for name in ("max_tokens", "max_completion_tokens"):
+        cut = first(**{name: tokens - 1})
+        assert cut.choices[0].finish_reason == "length"
+        assert cut.choices[0].message.tool_calls is None
+        assert cut.usage.completion_tokens == tokens - 1
+    said = first(tool_choice="none").choices[0]
+    assert (said.finish_reason, said.message.tool_calls) == ("stop", None)
+    brief = first(tool_choice="none", max_tokens=3).choices[0]
+    assert brief.finish_reason == "length"
+    assert brief.message.content == said.message.content[:12]
+    chosen = {"type": "function", "function": {"name": "edit"}}
+    for choice in ("auto", "required", chosen):
+        assert first(tool_choice=choice, n=1).choices == whole.choices
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"n": 2}, "n: a request gets one answer here and not 2"),
+        ({"tool_choice": "maybe"}, "tool_choice: 'maybe' is neither"),
+        ({"tool_choice": {"function": "edit"}}, "tool_choice: "),
+        ({"tool_choice": {"type": "function", "function": {"name": "other"}}}, "tool_choice: "),
+        ({"tool_choice": "required", "tools": []}, "tool_choice: no tool can be called here"),
+        ({"max_tokens": 0}, "max_tokens: 0 leaves room for no answer"),
+    ],
+)
+def test_a_parameter_that_cannot_be_heeded_is_refused_by_name(
+    served: ModelServer, more: dict[str, Any], words: str
+) -> None:
+    there = EndpointModel(Endpoint(name="embedded", url=served.url))
+    with pytest.raises(RequestRefusedError, match=f"HTTP 400: {words}"):
+        there.ask(REQUEST, more)
+
+
+def test_every_method_is_answered_in_json(served: ModelServer) -> None:
+    def ask(method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", served.server_address[1], timeout=10)
+        connection.request(
+            method, path, body, {"Authorization": f"Bearer {KEY}", **headers}, encode_chunked=body is not None
+        )
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        assert answer.headers["Content-Type"] == "application/json"
+        return answer.status, answer.headers.get("Allow"), json.loads(data) if data else None
+
+    chat, models = "/v1/chat/completions", "/v1/models"
+    assert ask("GET", f"{models}/embedded")[2]["id"] == "embedded"
+    status, _, told = ask("GET", f"{models}/other")
+    assert (status, told["error"]["code"]) == (404, "model_not_found")
+    assert ask("GET", chat)[:2] == (405, "POST")
+    assert ask("POST", models, **{"Content-Length": "0"})[:2] == (405, "GET")
+    for method in ("PUT", "DELETE"):
+        status, allow, told = ask(method, chat, **{"Content-Length": "0"})
+        assert (status, allow) == (405, "GET, POST")
+        assert f"{method} is not answered here" in told["error"]["message"]
+    assert ask("HEAD", models) == (405, "GET, POST", None)
+    status, _, told = ask("POST", chat, iter([b"{}"]), **{"Transfer-Encoding": "chunked"})
+    assert status == 411
+    assert "its length in Content-Length" in told["error"]["message"]
+    assert ask("POST", chat, **{"Content-Length": str(LARGEST + 1)})[0] == 413
+    with socket.create_connection(("127.0.0.1", served.server_address[1]), timeout=10) as line:
+        line.sendall(b"nonsense\r\n\r\n")
+        assert b'{"error":' in line.makefile("rb").read()
+    client = openai.OpenAI(base_url=served.url, api_key=KEY, max_retries=0)
+    assert client.models.retrieve("embedded").id == "embedded"
 
 
 def test_without_the_right_key_nothing_is_answered_and_no_key_is_told(
