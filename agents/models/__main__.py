@@ -25,31 +25,42 @@ def main() -> None:
     default=None,
     help="Store whose model to serve  [default: train one, which takes some seconds]",
 )
-def serve(port: int, store: Path | None) -> None:
+@click.option(
+    "--faults",
+    "every",
+    type=click.IntRange(1),
+    default=None,
+    metavar="N",
+    help="Give a fault in place of every n-th answer, to test what depends on an endpoint.",
+)
+def serve(port: int, store: Path | None, every: int | None) -> None:
     """Serve the embedded model on loopback until SIGINT or SIGTERM.
 
     Any OpenAI client can ask it: base URL http://127.0.0.1:PORT/v1, model `embedded`, any key, or the one in
     RATCHET_SERVE_KEY if that is set. It answers with calls of a tool named `edit` and writes no prose.
     """
+    import anyio
+
+    from agents.models.errors import ModelError
+    from agents.models.faulty import USUAL, FaultyServer
     from agents.models.serve import ModelServer
+    from agents.models.shared import stored_counts
     from agents.models.store import embedded_model, load_or_train
     from bus import logs
+    from eventstore.errors import LedgerError
 
     logs.configure("models")
-    if store is None:
-        counts = load_or_train()
-    else:
-        from agents.cli.harness import choose
-        from eventstore.errors import LedgerError
-
-        try:
-            counts = choose(store, "head", "main").counts
-        except LedgerError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(USAGE)
     try:
-        server = ModelServer(
-            embedded_model(counts), NAME, port=port, key=os.environ.get("RATCHET_SERVE_KEY", "")
+        model = embedded_model(anyio.run(stored_counts, store) if store else load_or_train())
+    except (LedgerError, ModelError) as error:
+        click.echo(f"Error: {error}; without --store a model is trained", err=True)
+        sys.exit(USAGE)
+    key = os.environ.get("RATCHET_SERVE_KEY", "")
+    try:
+        server = (
+            FaultyServer(model, NAME, USUAL, every=every, port=port, key=key)
+            if every
+            else ModelServer(model, NAME, port=port, key=key)
         )
     except OSError as error:
         click.echo(

@@ -6,21 +6,33 @@
 Every so many requests one of the faults comes in place of the answer, in turn; all others are answered.
 """
 
+import sys
 import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from agents.models.scripted import Line
+from agents.models.scripted import Line, half, raw, reported, status
 from agents.models.serve import Handler, ModelServer
 from contracts.chat import Model
+
+USUAL = (
+    status(429, retry_after=1),
+    status(503),
+    half(),
+    raw(b"<html>502 Bad Gateway</html>"),
+    reported(1002),
+)
+"""What busy providers do: too many requests, no answer, half a reply, what is no JSON, an error under HTTP 200."""
 
 
 class FaultyServer(ModelServer):
     """Serves a model, with faults."""
 
-    def __init__(self, model: Model, name: str, faults: Sequence[Line], *, every: int, key: str = "") -> None:
-        super().__init__(model, name, key=key)
+    def __init__(
+        self, model: Model, name: str, faults: Sequence[Line], *, every: int, port: int = 0, key: str = ""
+    ) -> None:
+        super().__init__(model, name, port=port, key=key)
         self.RequestHandlerClass = _Handler
         self.faults = list(faults)
         self.every = every
@@ -61,3 +73,11 @@ class _Handler(Handler):
             return
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
         fault(self)
+
+
+if __name__ == "__main__":
+    sys.stderr.write(
+        "FaultyServer, to be imported: a model with faults, for tests in Python; see docs/models.md. "
+        "As a process: python -P -m agents.models serve --faults 10\n"
+    )
+    sys.exit(2)

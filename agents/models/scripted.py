@@ -9,6 +9,7 @@ stream. When the script is over, its last line is repeated.
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -272,3 +273,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
         """Tests look at `asked`."""
+
+
+if __name__ == "__main__":
+    sys.stderr.write(
+        "ScriptedServer, to be imported: answers tests in Python as a script says; see docs/models.md\n"
+    )
+    sys.exit(2)

@@ -1,6 +1,7 @@
 """The store's one model: its counts lie in the ledger, made once, and every process fetches them from there."""
 
 import platform
+from pathlib import Path
 
 import anyio
 
@@ -12,6 +13,7 @@ from contracts import events as e
 from contracts.ledger import EventStore
 from eventstore.client import LedgerClient
 from eventstore.errors import Conflict
+from eventstore.sqlite import SqliteStore
 
 STREAM = "model/embedded"
 
@@ -46,6 +48,20 @@ async def ensure_model(ledger: LedgerClient, *, actor: str) -> e.ModelTrained:
             return stored
         raise
     return event
+
+
+async def stored_counts(store: Path) -> bytes:
+    """The counts of a store's model, read from its file without a service.
+
+    Raises:
+        LedgerError: there is no such store.
+        ModelUnavailableError: it has no model.
+    """
+    async with SqliteStore.read_only(store) as ledger:
+        event = await model_event(ledger)
+        if event is None:
+            raise ModelUnavailableError(f"{store} holds no embedded model: none of its campaigns used it")
+        return await ledger.get(event.blob)
 
 
 async def load_model(ledger: LedgerClient) -> EmbeddedModel:

@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -27,6 +29,7 @@ from agents.sandbox import Sandbox
 from contracts.chat import ChatRequest, Decoding, Message, Model
 from contracts.jobs import EpisodeJob
 from contracts.tasks import Budget, GradedTask, Task
+from eventstore.sqlite import SqliteStore
 
 KEY = "canary-key-77f1"
 PROGRAM = "```python add.py\ndef add(a, b):\n    return a - b\n```"
@@ -354,7 +357,7 @@ def test_an_address_is_taken_apart_and_holds_no_key() -> None:
 
 
 def test_the_command_serves_and_ends_in_order() -> None:
-    command = [sys.executable, "-P", "-m", "agents.models", "serve", "--port", "0"]
+    command = [sys.executable, "-P", "-m", "agents.models", "serve", "--port", "0", "--faults", "2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -363,10 +366,49 @@ def test_the_command_serves_and_ends_in_order() -> None:
         started = time.monotonic()
         assert EndpointModel(Endpoint(name="embedded", url=url)).complete(REQUEST).message.tool_calls
         assert time.monotonic() - started < 30
+        with pytest.raises(
+            urllib.error.HTTPError
+        ) as caught:  # the second answer is a fault, as was asked for
+            urllib.request.urlopen(urllib.request.Request(f"{url}/chat/completions", data=b"{}"))
+        assert caught.value.code == 429
+        caught.value.close()
     finally:
         process.terminate()
         assert process.wait(10) == 0
         process.stdout.close()  # type: ignore[union-attr]
+
+
+def test_a_store_that_is_not_there_is_not_served(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "agents.models", "serve", "--port", "0", "--store"]
+    done = subprocess.run(
+        [*command, tmp_path / "none"], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 2
+    assert f"no ledger at {tmp_path / 'none'}" in done.stderr
+    assert not done.stdout
+    SqliteStore.open(tmp_path / "empty", create=True).close()
+    done = subprocess.run(
+        [*command, tmp_path / "empty"], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 2
+    assert "holds no embedded model" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["scripted", "faulty"])
+def test_a_server_for_tests_says_that_it_is_no_command(name: str) -> None:
+    command = [sys.executable, "-P", "-m", f"agents.models.{name}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "to be imported" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_pages_example_prints_what_it_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    said: list[str] = []
+    exec(code, {"print": lambda *words: said.append(" ".join(map(str, words)))})
+    assert said == re.findall(r"print\(.*  # (.*)", code)
 
 
 GRADED = GradedTask(
