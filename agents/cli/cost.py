@@ -63,7 +63,7 @@ def cost(by: str, campaign: str, most: int, config_file: Path | None, store: Pat
         )
         fail(reason, code=USAGE, kind="no_calls", as_json=as_json)
     groups, whole = grouped(calls, by), total(calls)
-    others = elsewhere(whole.usage, book, time.time())
+    others = elsewhere(calls, book, time.time())
     if as_json:
         facts = {
             "total": msgspec.to_builtins(whole),
@@ -77,6 +77,8 @@ def cost(by: str, campaign: str, most: int, config_file: Path | None, store: Pat
         click.echo(json.dumps(facts))
         return
     _show(groups, whole, by, most)
+    if whole.unsent:
+        click.echo(f"not sent, as the endpoint was down: {whole.unsent:,} calls")
     if kept:
         click.echo(f"kept changes: {kept}, ${whole.cost / kept:.4f} each")
     if others:
@@ -92,9 +94,9 @@ def _show(groups: list[Cost], whole: Cost, by: str, most: int) -> None:
     )  # fmt: skip
     rows = [
         (
-            row.group,
-            f"{row.calls:,}",
-            f"{row.unanswered:,}",
+            row.label,
+            f"{row.calls - row.unsent:,}",
+            f"{row.unanswered - row.unsent:,}",
             f"{row.usage.input_tokens:,}",
             f"{row.cache_hits:.0%}",
             f"{row.usage.output_tokens:,}",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agents.models.endpoint import parse
 from contracts import events as e
 from contracts.calls import Calls, fold, settled
 from contracts.chat import Usage
@@ -25,6 +26,11 @@ class Made(Record):
     at: float
     """Seconds since the epoch, of its settlement."""
 
+    @property
+    def unsent(self) -> bool:
+        """Whether nothing was sent, since the endpoint was known to be down."""
+        return self.settlement.outcome == "unavailable" and not self.settlement.tries
+
 
 class Cost(Record):
     """What a group of calls came to."""
@@ -44,6 +50,10 @@ class Cost(Record):
     """Output tokens by the time of the calls that gave them."""
     median_seconds: float
     p99_seconds: float
+    label: str = ""
+    """What people call the group."""
+    unsent: int = 0
+    """Those of the unanswered calls that were never sent, since the endpoint was known to be down."""
 
 
 GROUPS: dict[str, Callable[[Made], str]] = {
@@ -84,11 +94,20 @@ def grouped(calls: Iterable[Made], by: str) -> list[Cost]:
     groups: dict[str, list[Made]] = {}
     for made in calls:
         groups.setdefault(name(made), []).append(made)
-    found = [total(members, group) for group, members in groups.items()]
+    found = [total(members, group, _label(by, group, members)) for group, members in groups.items()]
     return sorted(found, key=lambda cost: (-cost.cost, -cost.usage.output_tokens, cost.group))
 
 
-def total(calls: Sequence[Made], group: str = "all") -> Cost:
+def _label(by: str, group: str, members: Sequence[Made]) -> str:
+    """What people call a group: calls outside of rounds are those of release checks, or of submissions."""
+    charge = members[0].charge
+    if by not in ("round", "candidate") or charge.round:
+        return group
+    kinds = {"release check" if made.charge.episode else "submissions" for made in members}
+    return f"{charge.campaign} {' and '.join(sorted(kinds))}"
+
+
+def total(calls: Sequence[Made], group: str = "all", label: str = "") -> Cost:
     """What some calls came to together."""
     usage = sum((made.settlement.usage for made in calls), Usage())
     seconds = [made.settlement.seconds for made in calls if made.settlement.outcome == "answered"]
@@ -97,6 +116,7 @@ def total(calls: Sequence[Made], group: str = "all") -> Cost:
         group=group,
         calls=len(calls),
         unanswered=len(calls) - len(seconds),
+        unsent=sum(made.unsent for made in calls),
         usage=usage,
         cost=usage.cost,
         cache_hits=usage.cached_tokens / usage.input_tokens if usage.input_tokens else 0.0,
@@ -104,12 +124,18 @@ def total(calls: Sequence[Made], group: str = "all") -> Cost:
         tokens_per_second=usage.output_tokens / sum(seconds) if sum(seconds) else 0.0,
         median_seconds=float(np.median(seconds)) if seconds else 0.0,
         p99_seconds=float(np.quantile(seconds, 0.99)) if seconds else 0.0,
+        label=label or group,
     )
 
 
-def elsewhere(usage: Usage, book: "PriceBook", at: float) -> dict[str, float]:
-    """What the same tokens would have cost with every model of a price book: name → US dollars."""
-    return {name: book.price(name, at).cost(usage) for name in book.names}
+def elsewhere(calls: Sequence[Made], book: "PriceBook", at: float) -> dict[str, float]:
+    """What the same tokens would cost at the other prices that a price book has at a time: name → US dollars.
+
+    Where all calls were of one model, its own price is none of the others.
+    """
+    usage = sum((made.settlement.usage for made in calls), Usage())
+    own = {book.price(parse(made.model).name, at).model for made in calls}
+    return {price.model: price.cost(usage) for price in book.offers(at) if own != {price.model}}
 
 
 def kept_changes(archive: "Archive", campaign: str = "") -> int:

@@ -122,9 +122,8 @@ class Breaker:
         with self._lock:
             left = self._until - self._clock()
         if left > 0:
-            raise ModelUnavailableError(
-                f"the endpoint gave no answer {BROKEN_AFTER} times; asked again in {left:.0f} s", again=left
-            )
+            reason = f"the endpoint gave no answer {BROKEN_AFTER} times; asked again in {left:.0f} s"
+            raise ModelUnavailableError(reason, again=left, sent=False)
 
     def note(self, *, answered: bool) -> float:
         """Count a call that was answered, or that was not whatever was tried; for how long the endpoint is down now."""

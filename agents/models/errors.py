@@ -22,11 +22,20 @@ class RequestRefusedError(ModelError):
 class ModelUnavailableError(ModelError):
     """Raised when the model or the way to it is down, or took too long."""
 
-    def __init__(self, reason: str = "the model is not there", *, lost: int = 0, again: float = 0.0) -> None:
+    def __init__(
+        self,
+        reason: str = "the model is not there",
+        *,
+        lost: int = 0,
+        again: float = 0.0,
+        sent: bool = True,
+    ) -> None:
         self.lost = lost
         """Tries that a provider may have billed, though no reply came of them."""
         self.again = again
         """Seconds for which an endpoint that counts as down is not asked; 0 where it does not."""
+        self.sent = sent
+        """Whether anything was sent at all."""
         super().__init__(reason)
 
 

@@ -72,21 +72,33 @@ class PriceBook:
         shipped = msgspec.toml.decode(FILE.read_bytes())["prices"]
         return cls(map(_price, first), map(_price, shipped))
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Models that have a price of their own, each once."""
-        prices = (price for book in self._books for price in book)
-        return tuple(dict.fromkeys(p.model for p in prices if "*" not in p.model and p.output))
+    def offers(self, at: float) -> tuple[Price, ...]:
+        """What every model or pattern costs at a time (seconds since the epoch), each once; not those that are free."""
+        names = dict.fromkeys(price.model for book in self._books for price in book)
+        prices = (self._named(name, at) for name in names)
+        return tuple(price for price in prices if price is not None and price.output)
+
+    def _named(self, name: str, at: float) -> Price | None:
+        """The price of the entry with this very name that is in force."""
+        day = _day(at)
+        for book in self._books:
+            if same := [p for p in book if p.model == name and p.since <= day]:
+                return max(same, key=lambda price: price.since)
+        return None
 
     def price(self, model: str, at: float) -> Price:
         """The price of a model at a time (seconds since the epoch)."""
-        day = dt.datetime.fromtimestamp(at, dt.UTC).date()
+        day = _day(at)
         for book in self._books:
             fitting = [p for p in book if fnmatch.fnmatchcase(model, p.model) and p.since <= day]
             if fitting:
                 same = [p for p in fitting if p.model == fitting[0].model]
                 return max(same, key=lambda price: price.since)
         return Price(model=model, known=False)
+
+
+def _day(at: float) -> dt.date:
+    return dt.datetime.fromtimestamp(at, dt.UTC).date()
 
 
 def _price(entry: Mapping[str, Any]) -> Price:

@@ -49,6 +49,7 @@ class Settlement(Record):
     seconds: float = 0.0
     """How long the answer took."""
     tries: int = 1
+    """How often it was sent, as far as is known; 0 for an unavailable endpoint that was not asked at all."""
     reason: str = ""
 
 

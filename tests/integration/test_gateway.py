@@ -8,10 +8,13 @@ from typing import NamedTuple
 import anyio
 import anyio.to_thread
 import pytest
+from click.testing import CliRunner
 
+from agents.cli.cost import cost
 from agents.cli.request import lineage_state, request_campaign
 from agents.config import Config, EndpointConfig
 from agents.models import endpoint
+from agents.models.costs import read_calls, total
 from agents.models.errors import EndpointMisconfiguredError, ModelUnavailableError, RequestRefusedError
 from agents.models.gateway.service import serve_gateway
 from agents.models.remote import RemoteModel
@@ -25,6 +28,7 @@ from contracts.events import CampaignStarted, encode
 from contracts.lineage import Campaign
 from contracts.models import Charge, Models
 from contracts.settings import CampaignSettings
+from eventstore.audit.archive import opened
 from eventstore.client import LedgerClient
 from eventstore.service import LedgerService
 from eventstore.signing import Signer
@@ -183,6 +187,24 @@ async def test_a_campaign_pauses_when_its_endpoint_is_down_for_too_long(tmp_path
             assert campaign is not None
             assert campaign.status == "paused"
         assert len(server.asked) > 1
+
+
+@pytest.mark.usefixtures("quick_to_fail")
+async def test_a_call_that_was_not_sent_is_told_from_one_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "COOLING", 60.0)
+    with ScriptedServer([status(500)]) as server:
+        async with house(tmp_path, server, outage=0.5) as place:
+            for text in ("hello", "again", "and again"):
+                with pytest.raises(ModelUnavailableError):
+                    await place.model().ask(asking(text))
+        assert len(server.asked) == 1
+    with opened(tmp_path / "store") as archive:
+        whole = total(list(read_calls(archive)))
+    assert (whole.calls, whole.unanswered, whole.unsent) == (3, 3, 2)
+    told = CliRunner().invoke(cost, ["--store", str(tmp_path / "store")])
+    assert "not sent, as the endpoint was down: 2 calls" in told.output
 
 
 async def test_without_a_gateway_there_is_no_answer_and_it_is_said_so(tmp_path: Path) -> None:

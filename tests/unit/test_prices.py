@@ -75,6 +75,20 @@ def test_ones_own_prices_come_first_by_pattern_and_by_date() -> None:
     assert not book.price("MiniMax-M2.7", at("2025-12-31")).known
 
 
+def test_the_prices_on_offer_are_those_in_force_each_once_patterns_too() -> None:
+    entries: list[dict[str, Any]] = [
+        {"model": "script*", "output": 1.0},
+        {"model": "script*", "since": dt.date(2026, 1, 1), "output": 2.0},
+        {"model": "later", "since": dt.date(2099, 1, 1), "output": 5.0},
+        {"model": "free"},
+        {"model": "frontier-large", "output": 7.0},
+    ]
+    offers = {price.model: price.output for price in PriceBook.load(entries).offers(TODAY)}
+    assert offers == {
+        "script*": 2.0, "frontier-large": 7.0, "MiniMax-M2.7-highspeed": 2.4, "MiniMax-M2.7": 1.2,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [

@@ -143,11 +143,12 @@ class Gateway:
             found = await self._asked(asked, asking, way, tokens)
         except ModelError as error:
             lost = getattr(error, "lost", 0)
+            sent = getattr(error, "sent", True)
             await account.settle(
                 settlement(
                     outcome=_kind(error),
                     usage=Usage(cost=lost * bound),
-                    tries=1 + lost,
+                    tries=1 + lost if sent else 0,
                     reason=str(error)[:500],
                 )
             )
@@ -169,7 +170,7 @@ class Gateway:
 
     async def _asked(self, asked: ModelRequest, asking: ChatRequest, way: Way, tokens: int) -> Answered:
         """Ask when it is the call's turn; and again, while the endpoint is down and that is not for too long."""
-        lost = 0
+        lost, sent = 0, False
         while True:
             try:
                 async with way.throttle.place(tokens):
@@ -180,6 +181,7 @@ class Gateway:
                         _tell_span(span, found.reply)
             except ModelUnavailableError as error:
                 error.lost = lost = lost + error.lost
+                error.sent = sent = sent or error.sent
                 since = self._down.setdefault(asked.model, anyio.current_time())
                 if not error.again or anyio.current_time() + error.again > since + way.outage:
                     raise
