@@ -12,7 +12,7 @@ import msgspec
 
 from agents.models import probe_forms as forms
 from agents.models.endpoint import EndpointModel
-from agents.models.errors import ModelError, RequestRefusedError
+from agents.models.errors import RequestRefusedError
 from contracts.chat import (
     ChatReply,
     ChatRequest,
@@ -175,7 +175,7 @@ class Probe:
             try:
                 hot, cold = (self.different(question, Decoding(temperature=t)) for t in (HOT, COLD))
             except RequestRefusedError as error:
-                return None, Finding(name="temperature", state="refused", seen=_short(error))
+                return None, Finding(name="temperature", state="refused", seen=forms.brief(error))
             seen.append(f"{hot} and {cold} different answers of {DRAWS} at {HOT:g} and {COLD:g}")
             if hot > cold:
                 return question, Finding(name="temperature", state="honoured", seen=seen[-1])
@@ -191,7 +191,7 @@ class Probe:
                 _said(self.ask(asked, luck=f"zero {i}", decoding=Decoding(temperature=0.0))) for i in range(2)
             }
         except RequestRefusedError as error:
-            return Finding(name=name, state="refused", seen=_short(error))
+            return Finding(name=name, state="refused", seen=forms.brief(error))
         if len(answers) > 1:
             return Finding(name=name, state="ignored", seen="two different answers")
         return Finding(name=name, state="honoured" if question else "unknown", seen="the same answer twice")
@@ -204,7 +204,7 @@ class Probe:
         try:
             count = self.different(question, Decoding(temperature=HOT, top_p=0.01))
         except RequestRefusedError as error:
-            return Finding(name=name, state="refused", seen=_short(error))
+            return Finding(name=name, state="refused", seen=forms.brief(error))
         seen = f"{count} different answers of {DRAWS} at 0.01"
         return Finding(name=name, state="honoured" if count == 1 else "ignored", seen=seen)
 
@@ -238,7 +238,7 @@ class Probe:
                 again = self.ask(question, luck="penalty", before=before, decoding=cold)
                 fined = self.ask(question, luck="penalty", before=before, decoding=fine)
             except RequestRefusedError as error:
-                return Finding(name=name, state="refused", seen=_short(error))
+                return Finding(name=name, state="refused", seen=forms.brief(error))
             if _said(again) != _said(fined):
                 return Finding(name=name, state="honoured", seen="another answer at 2 than at 0")
             if _said(again) != _said(ChatReply(message=Message(role="assistant"))):
@@ -252,7 +252,7 @@ class Probe:
         try:
             reply = self.ask(question, tokens=16)
         except RequestRefusedError as error:
-            return Finding(name=name, state="refused", seen=_short(error))
+            return Finding(name=name, state="refused", seen=forms.brief(error))
         tokens = estimate_tokens(reply.message.content)
         seen = f"about {tokens} tokens where 16 were asked for, ended {reply.finish_reason}"
         if reply.finish_reason == "length":
@@ -298,7 +298,3 @@ def _repeated(reply: ChatReply) -> tuple[Message, ...]:
         found.append(Message(role="assistant", tool_calls=calls))
         found.append(Message(role="tool", tool_call_id=f"call_{number}", content="1 passed, 1 failed"))
     return tuple(found)
-
-
-def _short(error: ModelError) -> str:
-    return str(error)[:160]

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 
 HIGHEST = 2.0
 """The highest temperature that is searched."""
+LONGEST = 320
+"""Characters of an endpoint's words that are kept."""
+
+
+def brief(said: object) -> str:
+    """What was said, on one line, and cut between words where it is long."""
+    text = " ".join(str(said).split())
+    if len(text) <= LONGEST:
+        return text
+    whole, _, _ = text[:LONGEST].rpartition(" ")
+    return f"{whole or text[:LONGEST]} …"
 
 
 def lacking(name: str) -> Finding:
@@ -25,7 +36,7 @@ def temperature_range(probe: "Probe", question: "Question") -> Finding:
     try:
         probe.ask(question, decoding=Decoding(temperature=HIGHEST))
     except RequestRefusedError as error:
-        return Finding(name=name, state="refused", seen=str(error)[:160])
+        return Finding(name=name, state="refused", seen=brief(error))
     return Finding(name=name, state="honoured", seen="it is taken")
 
 
@@ -35,7 +46,7 @@ def stop(probe: "Probe", question: "Question") -> Finding:
     try:
         reply = probe.ask(question, extra={probe.model.wire.STOP: ["5"]})
     except RequestRefusedError as error:
-        return Finding(name=name, state="refused", seen=str(error)[:160])
+        return Finding(name=name, state="refused", seen=brief(error))
     text = reply.message.content
     if "4" not in text:
         return Finding(name=name, state="unknown", seen="it did not count")
@@ -51,7 +62,7 @@ def forced_json(probe: "Probe", question: "Question") -> Finding:
     try:
         reply = probe.ask(question, extra={"response_format": {"type": "json_object"}})
     except RequestRefusedError as error:
-        return Finding(name=name, state="refused", seen=str(error)[:160])
+        return Finding(name=name, state="refused", seen=brief(error))
     text = reply.message.content.strip()
     if not text:
         return Finding(name=name, state="unknown", seen="it said nothing")
@@ -76,7 +87,7 @@ def streaming(probe: "Probe", request: ChatRequest) -> tuple[Finding, Finding]:
         ]
     except (RequestRefusedError, ModelUnavailableError) as error:
         state = "refused" if isinstance(error, RequestRefusedError) else "unknown"
-        one, other = (Finding(name=name, state=state, seen=str(error)[:160]) for name in names)  # type: ignore[arg-type]
+        one, other = (Finding(name=name, state=state, seen=brief(error)) for name in names)  # type: ignore[arg-type]
         return one, other
     told = any(piece.get("usage") or _inner(piece).get("usage") for piece in pieces)
     one = Finding(
@@ -112,15 +123,15 @@ def errors(probe: "Probe", request: ChatRequest) -> Finding:
     try:
         data = "\n".join(model.lines(model.body(request, {"messages": []}))).encode()
     except RequestRefusedError as error:
-        return Finding(name=name, state="honoured", seen=str(error)[:160])
+        return Finding(name=name, state="honoured", seen=brief(error))
     except ModelUnavailableError as error:
-        seen = f"a request without messages: {str(error)[:120]}"
+        seen = f"a request without messages: {brief(error)}"
         return Finding(name=name, state="ignored", seen=seen)
     try:
         model.wire.reply(data)
     except (BadReplyError, ModelError) as error:
         return Finding(
-            name=name, state="ignored", seen=model.plain(f"a status of success, and {error}")[:160]
+            name=name, state="ignored", seen=brief(model.plain(f"a status of success, and {error}"))
         )
     return Finding(name=name, state="ignored", seen="a request without messages was answered")
 
@@ -136,5 +147,5 @@ def reasoning(probe: "Probe", question: "Question", first: ChatReply) -> Finding
     try:
         probe.ask(question, before=before)
     except RequestRefusedError as error:
-        return Finding(name=name, state="refused", seen=f"{kinds}: {str(error)[:120]}")
+        return Finding(name=name, state="refused", seen=f"{kinds}: {brief(error)}")
     return Finding(name=name, state="honoured", seen=f"{kinds}: taken again")

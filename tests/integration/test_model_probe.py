@@ -15,6 +15,7 @@ import pytest
 from agents.models.endpoint import EndpointModel, parse
 from agents.models.errors import RequestRefusedError
 from agents.models.probe import Probe
+from agents.models.probe_forms import LONGEST, brief
 from agents.models.serve import ModelServer
 from agents.models.store import embedded_model, load_or_train
 from agents.testing import History, write_suite
@@ -86,12 +87,20 @@ def test_the_embedded_model_honours_what_it_has(embedded: Model) -> None:
     for name in ("tools", "usage", "temperature", "top_p", "seed", "frequency_penalty", "presence_penalty"):
         assert seen[name] == "honoured", found
     assert seen["temperature 0"] == "refused"
+    [zero] = [finding.seen for finding in found.findings if finding.name == "temperature 0"]
+    assert zero.endswith("set 0.05.)"), "the remedy is told to its end"
     assert {seen[name] for name in ("stop", "caching", "reasoning")} == {"unknown"}
     honoured = ("streams", "usage in streams", "errors", "temperature 2", "max_tokens")
     assert {seen[name] for name in honoured} == {"honoured"}
     assert seen["forced JSON"] == "ignored"
     assert found.unsupported == ()
     assert probe.calls < 64
+
+
+def test_an_endpoints_words_are_kept_whole_or_cut_between_two() -> None:
+    assert brief("so  it\nis") == "so it is"
+    assert brief("word " * 100) == "word " * (LONGEST // 5 - 1) + "word …"
+    assert brief("x" * 999) == "x" * LONGEST + " …"
 
 
 def test_what_is_ignored_or_refused_is_found_out(embedded: Model) -> None:
