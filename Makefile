@@ -24,8 +24,8 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## Run a short campaign with live progress and a report (about three minutes)
 	@$(BIN)/ratchet demo
 
-test: $(STAMP)  ## Run all tests
-	@$(BIN)/python -m pytest
+test: $(STAMP)  ## Run all tests, on up to four cores
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 KILLS ?= 300
 faults: $(STAMP)  ## Kill processes at random, hundreds of times, and change every byte of a ledger
