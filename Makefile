@@ -25,7 +25,7 @@ demo: $(STAMP)  ## Run a short campaign with live progress and a report (about t
 	@$(BIN)/ratchet demo
 
 test: $(STAMP)  ## Run all tests, on up to four cores
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 KILLS ?= 300
 faults: $(STAMP)  ## Kill processes at random, hundreds of times, and change every byte of a ledger
