@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from agents.models.prices import PriceBook, PricesUnreadable
-from contracts.models import MODEL_ROLES
+from contracts.chat import ModelFacts
+from contracts.models import MODEL_ROLES, facts_of
 
 NAME = "ratchet.toml"
 
@@ -32,6 +33,10 @@ class EndpointConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Seconds for one answer."""
     outage: float = 300.0
     """Seconds without any answer after which a campaign is paused; until then its calls wait."""
+    context: int = 0
+    """Tokens that a conversation and its answer may have; 0: `contracts.models.CONTEXT`."""
+    tools: bool | None = None
+    """Whether its models call tools; nothing said: as was found out, else they are taken to."""
     extra: dict[str, Any] = {}
     """Fields that go into the body of every request as they are."""
 
@@ -77,6 +82,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         found = {name.rstrip("/"): each for name, each in self.endpoints.items()}
         return found.get(url.rstrip("/"), EndpointConfig())
 
+    def facts(self, spec: str) -> ModelFacts | None:
+        """What a harness is to be told of a model, where something is said of its endpoint."""
+        allowed, known = self.endpoint(spec.rpartition("@")[2]), facts_of(spec)
+        if allowed.tools is None and not allowed.context:
+            return None
+        tools = known.tools if allowed.tools is None else allowed.tools
+        return ModelFacts(tools=tools, context=allowed.context or known.context)
+
     def astray(self, url: str) -> str:
         """An entry that means the server of an endpoint, and not the endpoint: its path is another; or nothing."""
         server = urlsplit(url).netloc
@@ -106,6 +119,11 @@ def read_config(path: Path | None = None) -> Config:
         if each.max_tokens < 1 or not 0 < each.timeout < math.inf or not 0 <= each.outage < math.inf:
             raise ConfigUnreadable(
                 f"{file}: endpoints.{url!r}: max_tokens and timeout are numbers above 0, outage is 0 or more"
+            )
+        if each.context and each.context <= each.max_tokens:
+            raise ConfigUnreadable(
+                f"{file}: endpoints.{url!r}: context holds an answer of max_tokens ({each.max_tokens}) and what comes "
+                "before it, so it is above that"
             )
     for name in BudgetConfig.__struct_fields__:
         if not 0 <= getattr(found.budget, name) < math.inf:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from contracts.chat import Usage
+from contracts.chat import ModelFacts, Usage
 from contracts.models import Charge
 from contracts.record import Record
 
@@ -24,6 +24,8 @@ class EpisodeJob(Record):
     """The model's; an executor with another model refuses the job."""
     model: str = ""
     """A model behind an endpoint, as `--model` names it; empty: the store's embedded one."""
+    facts: ModelFacts | None = None
+    """What the harness is told of its model; None: what the model's name says."""
     lineage: str = ""
     transcript: bool = False
     """Whether the result carries the transcript."""
@@ -35,7 +37,9 @@ class EpisodeJob(Record):
     @property
     def id(self) -> str:
         """SHA-256 over everything that determines the result."""
-        parts = (self.task, self.tree, self.seed, self.fingerprint, self.transcript)
+        parts: tuple[object, ...] = (self.task, self.tree, self.seed, self.fingerprint, self.transcript)
+        if self.facts is not None:  # what says nothing of them keeps the id that it had
+            parts += (self.facts,)
         return hashlib.sha256(msgspec.msgpack.encode(("episode", parts))).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from contracts.chat import ModelFacts
 from contracts.gate import GateSettings
 from contracts.models import Models
 from contracts.record import Record
@@ -91,4 +92,6 @@ class CampaignSettings(Record):
     limits: Limits = Limits()
     fixed: tuple[str, ...] = ()
     """Decoding parameters that are not searched, since the harness's model does not honour them."""
+    facts: ModelFacts | None = None
+    """What the harness is told of its model; None: what the model's name says."""
     models: Models = Models()

@@ -100,6 +100,7 @@ def evaluate(
             seed=key,
             fingerprint=fingerprint,
             model=source.spec,
+            facts=source.facts,
         )
         for task in tasks
         for key in keys

@@ -25,6 +25,7 @@ from bus.streams import ensure_streams
 from contracts.events import decode
 from contracts.ledger import stream_events
 from contracts.lineage import Campaign, Lineage, fold
+from contracts.models import facts_of
 from contracts.record import Record
 from contracts.settings import CampaignSettings, SuiteManifest
 from eventstore.audit.text import count, line
@@ -148,6 +149,9 @@ class Job:
     async def _tell_probed(self, ledger: LedgerClient, campaign: Campaign) -> None:
         """What is not searched, since the harness's model does nothing with it; or that nobody has looked yet."""
         spec, fixed = campaign.settings.models.harness, campaign.settings.fixed
+        facts = campaign.settings.facts
+        if facts is not None and facts_of(spec).tools and not facts.tools:
+            self.progress.say(f"[dim]no tools are offered, as {escape(spec)} calls none[/]")
         if fixed:
             self.progress.say(
                 f"[dim]not searched, as {escape(spec)} does not honour it: {', '.join(fixed)}[/]"

@@ -13,6 +13,7 @@ import msgspec
 
 from agents.cli.common import UNAVAILABLE, USAGE, fail
 from agents.config import Config, read_config
+from contracts.chat import ModelFacts
 from contracts.models import EMBEDDED, MODEL_ROLES, Models
 from contracts.record import Record
 from contracts.settings import CampaignSettings, Limits
@@ -38,6 +39,8 @@ class Chosen(Record):
     """A store whose calls answer; None: the endpoints themselves."""
     fixed: tuple[str, ...] | None = None
     """Decoding parameters that the recorded campaign did not search."""
+    facts: ModelFacts | None = None
+    """What the harness is to be told of its model, if ratchet.toml or the record say anything."""
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,7 +107,8 @@ def read_models(
             raise ModelsUnknown("a record answers for all roles: give --model recorded:STORE by itself")
         return config, _recorded(Path(records[0].partition(RECORDED)[2]))
     found = {role: _resolved(role, said, config) for role in MODEL_ROLES}
-    return config, Chosen(models=Models(**found))
+    models = Models(**found)
+    return config, Chosen(models=models, facts=config.facts(models.harness) if models.harness else None)
 
 
 def harness_source(words: tuple[str, ...], file: Path | None, counts: bytes) -> "ModelSource":
@@ -225,7 +229,7 @@ def _recorded(store: Path) -> Chosen:
         raise ModelsUnknown(f"{store} holds no campaign with a model behind an endpoint, so no calls either")
 
     settings = anyio.run(look)
-    return Chosen(models=settings.models, recorded=store, fixed=settings.fixed)
+    return Chosen(models=settings.models, recorded=store, fixed=settings.fixed, facts=settings.facts)
 
 
 def _unpriced(config: Config, models: Models) -> str:

@@ -16,7 +16,7 @@ from contracts import events as e
 from contracts.envelope import NewEvent
 from contracts.ledger import stream_events
 from contracts.lineage import Campaign, Lineage, fold
-from contracts.models import EMBEDDED
+from contracts.models import EMBEDDED, facts_of
 from contracts.settings import CampaignSettings, SuiteManifest, TaskRef
 from contracts.tasks import GradedTask
 from eventstore import trees
@@ -91,7 +91,7 @@ async def request_campaign(
 
     `joined` is the suite with the collected tasks, if a new campaign is to practise on them; one that is resumed
     keeps those that it began with. `fixed` are decoding parameters that are not searched; None takes what was found out
-    about the harness's model.
+    about the harness's model, and from it whether that calls tools, where the settings do not say.
 
     Returns:
         The campaign, and whether it is resumed.
@@ -121,8 +121,10 @@ async def request_campaign(
         current = state.campaign
         new = []
         if current is not None and current.status != "finished":
-            # What is not searched follows from the model, and nobody asks for it.
-            differs = differences(msgspec.structs.replace(current.settings, fixed=settings.fixed), settings)
+            # What is not searched follows from the model, and nobody asks for it; facts may be said, or follow.
+            facts = current.settings.facts if settings.facts else None
+            then = msgspec.structs.replace(current.settings, fixed=settings.fixed, facts=facts)
+            differs = differences(then, settings)
             differs += _other_suite(current, suite, collected=joined is not None)
             if not differs:
                 if current.status == "paused":
@@ -134,10 +136,10 @@ async def request_campaign(
         # Event ids follow from it, so no two campaigns of a ledger may share a name.
         name = f"{suite.name}-s{settings.seed}-c{state.campaigns + 1}"
         name = name if lineage == "main" else f"{lineage}:{name}"
-        unsearched = await _fixed(ledger, spec) if fixed is None else fixed
+        known = msgspec.structs.replace(settings, fixed=fixed or ())
         requested = e.CampaignRequested(
             campaign=name,
-            settings=msgspec.structs.replace(settings, fixed=unsearched),
+            settings=await _found_out(ledger, settings) if fixed is None else known,
             suite=manifest,
             fingerprint=print_,
             model=spec or EMBEDDED,
@@ -156,12 +158,21 @@ async def request_campaign(
         return found, False
 
 
-async def _fixed(ledger: LedgerClient, spec: str) -> tuple[str, ...]:
-    """Decoding parameters with which the harness's model does nothing, as far as anybody has looked."""
+async def _found_out(ledger: LedgerClient, settings: CampaignSettings) -> CampaignSettings:
+    """The settings with what is known of the harness's model, as far as anybody has looked.
+
+    Decoding parameters that do nothing are not searched, and it is offered no tools if it calls none.
+    """
+    spec = settings.models.harness
     if not spec:
-        return ()
+        return msgspec.structs.replace(settings, fixed=())
     probed = await last_probe(ledger, spec)
-    return probed.unsupported if probed else lacking(spec)
+    if probed is None:
+        return msgspec.structs.replace(settings, fixed=lacking(spec))
+    facts, known = settings.facts, facts_of(spec)
+    if facts is None and known.tools and not probed.calls_tools:
+        facts = msgspec.structs.replace(known, tools=False)
+    return msgspec.structs.replace(settings, fixed=probed.unsupported, facts=facts)
 
 
 async def _resume(ledger: LedgerClient, stream: str, state: Lineage, actor: str) -> None:

@@ -209,6 +209,7 @@ def run(
         approve="keeps" if approve == "keeps" else "never",
         approve_seconds=approve_seconds,
         limits=limits,
+        facts=thinking.facts,
         models=thinking.models,
     )
     run_campaign(

@@ -133,6 +133,7 @@ def _attempts(
                 seed=derive_seed("solve", seed, attempt),
                 fingerprint=fingerprint,
                 model=source.spec,
+                facts=source.facts,
                 transcript=True,
             )
             result = next(iter(pool.run(chosen.files, [job])))

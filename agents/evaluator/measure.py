@@ -75,6 +75,7 @@ def episode_job(
         seed=derive_seed(seed, arm.salt) if arm.salt else seed,
         fingerprint=campaign.fingerprint,
         model=campaign.settings.models.harness,
+        facts=campaign.settings.facts,
         charge=Charge(
             campaign=campaign.id,
             round=campaign.round.number if campaign.round else 0,

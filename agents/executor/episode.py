@@ -156,7 +156,7 @@ def run_episode(
     """
     started = time.monotonic()
     task = graded.task
-    facts = facts_of(job.model)
+    facts = job.facts or facts_of(job.model)
     episode = Episode(task, model, reports, noise=f"{graded.digest}/{job.seed}", facts=facts)
     with reports.sandbox.test_session() as episode.session:
         run = reports.sandbox.run_harness(tree, task, episode.serve, seed=_number(job.seed), facts=facts)

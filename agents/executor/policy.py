@@ -119,6 +119,7 @@ class Executor:
                 seed=derive_seed("task", submitted.task, attempt),
                 fingerprint=model.fingerprint,
                 model=spec,
+                facts=campaign.settings.facts if campaign else None,
                 transcript=True,
             )
             result = await self.run(job, model)

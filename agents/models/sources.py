@@ -9,7 +9,7 @@ import msgspec
 
 from agents.config import Config
 from agents.models.errors import ModelUnavailableError
-from contracts.chat import ChatReply, ChatRequest, Model
+from contracts.chat import ChatReply, ChatRequest, Model, ModelFacts
 from contracts.record import Record
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ class ModelSource(Record):
         from agents.models.store import embedded_model
 
         return fingerprint(self.spec) if self.spec else embedded_model(self.counts).fingerprint
+
+    @property
+    def facts(self) -> ModelFacts | None:
+        """What ratchet.toml says of the model, if anything."""
+        return self.config.facts(self.spec) if self.spec else None
 
     def meter(self, context: SpawnContext) -> "Meter | None":
         """What the processes that ask the endpoint share; None where none is asked."""

@@ -59,7 +59,7 @@ class Planner:
             head=round_.tree,
             heads={version.tree for version in state.versions},
             diffs=await self._diffs(work),
-            tools=facts_of(campaign.settings.models.harness).tools,
+            tools=(campaign.settings.facts or facts_of(campaign.settings.models.harness)).tools,
         )
         failures, lessons = round_.failures or (), await work.lessons()
         model = None if ablating(campaign) else self.models(work, "planner")

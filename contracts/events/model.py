@@ -26,3 +26,10 @@ class ModelProbed(Event):
     findings: tuple[Finding, ...]
     unsupported: tuple[str, ...] = ()
     """Decoding parameters that it does not honour."""
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether it calls tools, as far as could be told."""
+        return not any(
+            each.name == "tools" and each.state in ("ignored", "refused") for each in self.findings
+        )

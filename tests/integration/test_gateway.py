@@ -7,26 +7,28 @@ from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from agents.cli.cost import cost
-from agents.cli.request import lineage_state, request_campaign
+from agents.cli.request import CampaignUnderWay, lineage_state, request_campaign
 from agents.config import Config, EndpointConfig
 from agents.models import endpoint
 from agents.models.costs import read_calls, total
 from agents.models.errors import EndpointMisconfiguredError, ModelUnavailableError, RequestRefusedError
 from agents.models.gateway.service import serve_gateway
+from agents.models.probed import probe_stream
 from agents.models.remote import RemoteModel
 from agents.models.scripted import ScriptedServer, say, status
 from agents.tasks.suite import load_suite
 from agents.testing import write_suite
 from bus.connection import Bus
 from bus.testing import running_bus
-from contracts.chat import ChatRequest, Message
-from contracts.events import CampaignStarted, encode
+from contracts.chat import ChatRequest, Message, ModelFacts
+from contracts.events import CampaignStarted, ModelProbed, encode
 from contracts.lineage import Campaign
-from contracts.models import Charge, Models
+from contracts.models import CONTEXT, Charge, Finding, Models
 from contracts.settings import CampaignSettings
 from eventstore.audit.archive import opened
 from eventstore.client import LedgerClient
@@ -205,6 +207,28 @@ async def test_a_call_that_was_not_sent_is_told_from_one_that_failed(
     assert (whole.calls, whole.unanswered, whole.unsent) == (3, 3, 2)
     told = CliRunner().invoke(cost, ["--store", str(tmp_path / "store")])
     assert "not sent, as the endpoint was down: 2 calls" in told.output
+
+
+async def test_a_campaign_offers_no_tools_to_a_model_that_was_found_to_call_none(tmp_path: Path) -> None:
+    with ScriptedServer([say("one")]) as server:
+        async with house(tmp_path, server) as place:
+            assert place.campaign.settings.facts is None
+            ledger, suite = LedgerClient(place.bus), load_suite(str(tmp_path / "suite"))
+            findings = (Finding(name="tools", state="ignored"), Finding(name="top_p", state="ignored"))
+            probed = ModelProbed(model=place.spec, fingerprint="p", findings=findings, unsupported=("top_p",))
+            new = encode(probed, duty="probe", index=0, actor="test", correlation="probe")
+            await ledger.append(probe_stream(place.spec), 0, [new])
+            asked = CampaignSettings(models=Models(harness=place.spec))
+            same, resumed = await request_campaign(ledger, suite, asked)
+            assert (same.id, resumed) == (place.campaign.id, True)
+            found, _ = await request_campaign(ledger, suite, asked, abandon=True, lineage="other")
+            assert found.settings.facts == ModelFacts(tools=False, context=CONTEXT)
+            assert found.settings.fixed == ("top_p",)
+            said = msgspec.structs.replace(asked, facts=ModelFacts(tools=True, context=9000))
+            with pytest.raises(CampaignUnderWay, match=r"facts\.context"):
+                await request_campaign(ledger, suite, said, lineage="other")
+            found, _ = await request_campaign(ledger, suite, said, lineage="third")
+            assert found.settings.facts == said.facts
 
 
 async def test_without_a_gateway_there_is_no_answer_and_it_is_said_so(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from agents.models.errors import RequestRefusedError
 from agents.models.scripted import ScriptedServer, raw
 from agents.patcher.changes import apply_change
 from agents.sandbox import Sandbox
-from contracts.chat import ChatReply, ChatRequest, Message, ToolCall, Usage
+from contracts.chat import ChatReply, ChatRequest, Message, ModelFacts, ToolCall, Usage
 from contracts.jobs import EpisodeJob, EpisodeResult
 from contracts.models import facts_of
 from contracts.tasks import Budget, GradedTask, Task
@@ -117,6 +117,7 @@ def episode(reports: Reports) -> Episode:
         spec: str = LARGE,
         files: Mapping[str, str] = FILES,
         budget: Budget = BUDGET,
+        facts: ModelFacts | None = None,
     ) -> EpisodeResult:
         task = Task(
             id="bag",
@@ -127,11 +128,30 @@ def episode(reports: Reports) -> Episode:
             budget=budget,
         )
         job = EpisodeJob(
-            task="b", task_id="bag", tree="h", seed="s", fingerprint="f", model=spec, transcript=True
+            task="b",
+            task_id="bag",
+            tree="h",
+            seed="s",
+            fingerprint="f",
+            model=spec,
+            transcript=True,
+            facts=facts,
         )
         return run_episode(job, GradedTask(task=task, digest="d"), tree or seed_files(), model, reports)
 
     return run
+
+
+def test_what_is_known_of_a_model_comes_before_what_its_name_says(episode: Episode) -> None:
+    model = Speaking([FIRST])
+    told = episode(model, facts=ModelFacts(tools=False, context=9000))
+    assert [tool.name for tool in model.heard[0].tools] == ["edit"]
+    by_name = episode(Speaking([FINISH]))
+    assert told.job != by_name.job
+    assert (
+        by_name.job
+        == EpisodeJob(task="b", task_id="bag", tree="h", seed="s", fingerprint="f", transcript=True).id
+    )
 
 
 def test_a_task_is_solved_by_looking_editing_testing_and_finishing(episode: Episode) -> None:

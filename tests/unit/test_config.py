@@ -6,6 +6,8 @@ import pytest
 
 from agents.cli.models import ModelsUnknown, read_models
 from agents.config import ConfigUnreadable, read_config
+from contracts.chat import ModelFacts
+from contracts.models import CONTEXT
 
 URL = "http://127.0.0.1:8321/v1"
 
@@ -25,6 +27,7 @@ def file(folder: Path, text: str) -> Path:
         (f'[endpoints."{URL}"]\ntimeout = nan', "timeout are numbers above 0"),
         (f'[endpoints."{URL}"]\ntimeout = inf', "timeout are numbers above 0"),
         (f'[endpoints."{URL}"]\noutage = inf', "outage is 0 or more"),
+        (f'[endpoints."{URL}"]\ncontext = 4096', "context holds an answer of max_tokens (4096)"),
         (f'[endpoints."{URL}"]\nconcurrency = 0', "concurrency 1 or more"),
         ('[[prices]]\nmodel = "x"\ninput = -1.0', "the price of 'x' is below 0"),
         ('[[prices]]\nmodel = "x"\noutput = inf', "the price of 'x' is no number"),
@@ -64,3 +67,15 @@ def test_patches_are_written_by_the_planners_model_where_the_patcher_has_none(tm
     assert read_models((c,), path)[1].models.patcher == c
     assert read_models(("planner=embedded",), path)[1].models.patcher == ""
     assert read_models((), file(tmp_path, f'[models]\ndefault = "{a}"\n'))[1].models.patcher == a
+
+
+def test_what_is_said_of_an_endpoint_is_what_the_harness_is_told(tmp_path: Path) -> None:
+    def told(text: str) -> ModelFacts | None:
+        path = file(tmp_path, f'[endpoints."{URL}"]\nconcurrency = 2\n{text}')
+        return read_models((f"openai:x@{URL}",), path)[1].facts
+
+    assert told("") is None
+    assert told("context = 32768") == ModelFacts(tools=True, context=32_768)
+    assert told("tools = false") == ModelFacts(tools=False, context=CONTEXT)
+    assert told("tools = true\ncontext = 9000") == ModelFacts(tools=True, context=9000)
+    assert read_models((), file(tmp_path, ""))[1].facts is None
