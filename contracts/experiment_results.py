@@ -31,6 +31,8 @@ class Undefined(Record):
     configuration: int
     fold: int
     """The first of them."""
+    configurations: int = 1
+    """How many configurations these belong to."""
 
 
 class Predictions(Record):

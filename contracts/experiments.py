@@ -176,6 +176,12 @@ def count_configurations(spec: ExperimentSpec | Entry) -> int:
     return len(spec.configurations) * math.prod(len(values) for values in spec.grid.values())
 
 
+def answer_size(spec: ExperimentSpec, rows: int) -> int:
+    """Bytes that the predictions in a result take at least, of stacks too; 0 where none are asked for."""
+    parts = sum(map(count_configurations, spec.entries)) * spec.predictions + len(spec.stacks)
+    return 8 * parts * len(spec.seeds) * spec.folds.repeats * rows
+
+
 def count_fits(spec: ExperimentSpec) -> int:
     """Configurations of all families x seeds x folds."""
     folds = len(spec.folds.given) or spec.folds.count * spec.folds.repeats

@@ -84,6 +84,7 @@ def choose(wish: str | None = None) -> Arrays:
     arrays, reason = _chosen(name)
     if name == "cupy" and arrays.name != "cupy":
         raise CupyUnfit(reason)
+    _say(arrays.name, arrays.device, reason)
     return arrays
 
 
@@ -102,7 +103,7 @@ def describe() -> dict[str, str]:
 
 @cache
 def _chosen(name: str) -> tuple[Arrays, str]:
-    """The library and why it was taken; says so once."""
+    """The library and why it was taken."""
     if name == "numpy":
         arrays, reason = _numpy(), f"{VARIABLE}=numpy"
     else:
@@ -110,8 +111,13 @@ def _chosen(name: str) -> tuple[Arrays, str]:
             arrays, reason = _cupy(), "a GPU is at hand"
         except Exception as error:  # a broken driver shows in many ways
             arrays, reason = _numpy(), f"{type(error).__name__}: {error}".splitlines()[0][:200]
-    _log.info("array library", library=arrays.name, device=arrays.device, reason=reason)
     return arrays, reason
+
+
+@cache
+def _say(library: str, device: str, reason: str) -> None:
+    """Once in a process."""
+    _log.info("array library", library=library, device=device, reason=reason)
 
 
 def _numpy() -> Arrays:

@@ -172,7 +172,8 @@ def blend(candidates: Candidates, subsets: NDArray[np.bool_], metric: str, *, ro
             chosen[subset] = some[(found >= (now - slack)[:, None]).argmax(axis=1)]
             if number == 1 and not np.isfinite(now).all():
                 raise ValueError(
-                    f"no candidate has a defined {metric} on all parts of the rows; take another metric"
+                    f"none of the candidates that are looked at has a defined {metric} on all parts of the rows; "
+                    "take another metric"
                 )
             np.put_along_axis(
                 taken[subset], chosen[subset][:, None],

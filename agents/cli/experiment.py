@@ -1,6 +1,7 @@
 """`ratchet experiment`: models fitted and scored on the folds of a table, by the workers of a bus or here."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -74,9 +75,9 @@ def experiment(
     except ValueError as error:
         fail(str(error), code=USAGE, kind="spec", as_json=as_json)
     if predictions_file is not None:
-        if not predictions_file.absolute().parent.is_dir():  # before anything is computed
-            wrong = f"{predictions_file} cannot be written: there is no folder {predictions_file.parent}"
-            fail(wrong, code=USAGE, kind="predictions", as_json=as_json)
+        if wrong := _unwritable(predictions_file):  # before anything is computed
+            reason = f"{predictions_file} cannot be written: {wrong}"
+            fail(reason, code=USAGE, kind="predictions", as_json=as_json)
         asked = msgspec.structs.replace(asked, predictions=True)
     shown = Console(stderr=True)
     columns = (TextColumn("fits"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -87,12 +88,26 @@ def experiment(
             listen=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     if predictions_file is not None:
-        write_predictions(predictions_file, result)
+        try:
+            write_predictions(predictions_file, result)
+        except OSError as error:
+            reason = f"{predictions_file} could not be written: {error.strerror}"
+            fail(reason, code=FAILED, kind="predictions", as_json=as_json)
     if as_json:
-        facts = msgspec.to_builtins(msgspec.structs.replace(result, predictions=None))
+        stacks = tuple(msgspec.structs.replace(stack, predictions=b"") for stack in result.stacks)
+        facts = msgspec.to_builtins(msgspec.structs.replace(result, predictions=None, stacks=stacks))
         click.echo(json.dumps({"id": experiment_id(asked), **facts}))
         return
     show(asked, result, top)
+
+
+def _unwritable(path: Path) -> str:
+    """Why a file cannot be written; "" where it most likely can."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return f"there is no folder {path.parent}"
+    writable = os.access(path if path.exists() else folder, os.W_OK)
+    return "" if writable else "the permission is missing"
 
 
 def _result(
@@ -106,7 +121,7 @@ def _result(
     listen: Callable[[int, int], None],
 ) -> ExperimentResult:
     """The result, from wherever it can be had; what goes wrong ends the command."""
-    from agents.cli.remote import NoWorker
+    from agents.cli.remote import NoLedger, NoWorker
     from agents.cli.workbench import ExperimentRefused, compute_here
     from bus.errors import BusError
     from eventstore.errors import LedgerError
@@ -114,10 +129,10 @@ def _result(
     try:
         try:
             found = anyio.run(_on_the_bus, spec, data, store, bus, patience, listen)
-        except NoWorker as error:
+        except (NoWorker, NoLedger) as error:
             if spec.needs.gpu or data is None:
                 remedy = " on a machine with a GPU, or leave out `needs.gpu`" if spec.needs.gpu else ""
-                fail(f"{error}{remedy}", code=UNAVAILABLE, kind="NoWorker", as_json=as_json)
+                fail(f"{error}{remedy}", code=UNAVAILABLE, kind=type(error).__name__, as_json=as_json)
             if not as_json:
                 click.echo(f"{error}. Meanwhile it is computed here.", err=True)
             found = None

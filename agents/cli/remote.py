@@ -11,11 +11,13 @@ from bus.connection import Bus
 from bus.jobs import JobQueue
 from bus.results import Done
 from contracts.datasets import INLINE_LIMIT, DataSet, encode_data
+from contracts.envelope import blob_hash
 from contracts.experiment_results import ExperimentResult, StoredResult, decode_result
-from contracts.experiments import ExperimentSpec, encode_spec, experiment_id, job_kind
+from contracts.experiments import ExperimentSpec, answer_size, encode_spec, experiment_id, job_kind
 from contracts.progress import decode_progress
 from contracts.subjects import progress_subject
 from eventstore.client import LedgerClient
+from eventstore.errors import LedgerUnavailable
 
 LEDGER = 5.0
 """Seconds that a ledger service has to answer."""
@@ -32,6 +34,16 @@ class NoWorker(Exception):
         )
 
 
+class NoLedger(Exception):
+    """Raised when what has to travel is too large for a message, and no ledger answers on the bus."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the experiment is too large for messages, and no ledger answers on the bus; start one by "
+            "`python -P -m eventstore serve`"
+        )
+
+
 async def compute_there(
     bus: Bus,
     spec: ExperimentSpec,
@@ -45,15 +57,12 @@ async def compute_there(
     Raises:
         ExperimentRefused: a worker says that it cannot be computed.
         NoWorker: none gave a sign within `patience` seconds; the job is withdrawn.
+        NoLedger: one is needed, and none answers.
         BusError, LedgerError: the bus, or the ledger where it is needed, is away.
     """
     ledger = LedgerClient(bus, patience=LEDGER)
     if data is not None:
-        packed = encode_data(data)
-        if len(packed) <= INLINE_LIMIT:
-            spec = msgspec.structs.replace(spec, data=data, blob="")
-        else:
-            await ledger.put(packed)
+        spec = await _sent_with(data, spec, ledger)
     kind, name = job_kind(spec), experiment_id(spec)
     queue = JobQueue(bus)
     taken, note = anyio.Event(), ""
@@ -98,3 +107,17 @@ async def compute_there(
     if not isinstance(result, ExperimentResult):
         raise ExperimentRefused("the worker's answer is no result; are all parts of one version?")
     return result
+
+
+async def _sent_with(data: DataSet, spec: ExperimentSpec, ledger: LedgerClient) -> ExperimentSpec:
+    """The specification with its data, or with the name of its blob where that is too large for a message."""
+    packed = encode_data(data)
+    if max(len(packed), answer_size(spec, data.rows)) > INLINE_LIMIT:
+        try:
+            await ledger.has([blob_hash(packed)])
+        except LedgerUnavailable as error:
+            raise NoLedger from error
+    if len(packed) <= INLINE_LIMIT:
+        return msgspec.structs.replace(spec, data=data, blob="")
+    await ledger.put(packed)
+    return spec

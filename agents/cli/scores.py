@@ -26,7 +26,10 @@ def show(spec: ExperimentSpec, result: ExperimentResult, top: int) -> None:
         _stack(number, stack)
     for gap in (*result.undefined, *(gap for stack in result.stacks for gap in stack.undefined)):
         place = gap.configuration - len(result.configurations)
-        where = "" if place < 0 else f" of stack {place}"
+        family = f" ({result.families[gap.configuration]})" if result.families and place < 0 else ""
+        where = f" of stack {place}" if place >= 0 else f" of configuration {gap.configuration}{family}"
+        if gap.configurations > 1:
+            where += f" and {gap.configurations - 1} more"
         click.echo(
             f"{gap.metric}{where} is undefined {_times(gap.cells)} in fold {gap.fold}: {gap.reason}",
             err=True,
@@ -69,9 +72,12 @@ def _configurations(spec: ExperimentSpec, result: ExperimentResult, top: int) ->
     first = spec.metrics[0]
     sign = -1.0 if direction(first) == "greater" else 1.0
 
-    def rank(index: int) -> float:
-        mean = by_place[index, first].mean
-        return float("inf") if mean is None else sign * mean
+    def rank(index: int) -> tuple[int, float]:
+        """What has a score everywhere comes first: a mean over fewer folds is not compared with one over all."""
+        own = by_place[index, first]
+        return -own.defined, float("inf") if own.mean is None else sign * own.mean
+
+    cells_of_one = len(result.seeds) * result.folds
 
     order = sorted(range(len(result.configurations)), key=rank)
     varied = _varied(result)
@@ -86,7 +92,8 @@ def _configurations(spec: ExperimentSpec, result: ExperimentResult, top: int) ->
             cells = [str(index), result.families[index], words]
         else:
             cells = [_word(own[name]) for name in varied[index]]
-        table.add_row(*cells, *(_score(by_place[index, metric]) for metric in spec.metrics))
+        scores = (_score(by_place[index, metric], cells_of_one) for metric in spec.metrics)
+        table.add_row(*cells, *scores)
     return table
 
 
@@ -138,11 +145,13 @@ def _word(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _score(summary: Summary) -> str:
+def _score(summary: Summary, of: int = 0) -> str:
+    """A mean and its spread; and over how many scores it is, where that is not all of them."""
     if summary.mean is None:
         return "undefined"
     spread = "" if summary.deviation is None else f" ± {summary.deviation:.2g}"
-    return f"{summary.mean:.5g}{spread}"
+    some = f" ({summary.defined} of {of})" if summary.defined < of else ""
+    return f"{summary.mean:.5g}{spread}{some}"
 
 
 def _times(number: int) -> str:

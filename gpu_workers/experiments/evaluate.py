@@ -14,7 +14,7 @@ from gpu_workers.experiments.moments import Moments
 from gpu_workers.experiments.planner import Members, Shape
 from gpu_workers.experiments.stack import Fitted, Stack
 from gpu_workers.families.family import ClosedForm, Counted
-from gpu_workers.metrics import Undefined, score
+from gpu_workers.metrics import NOT_FINITE, Undefined, score
 from gpu_workers.threads import cores, single_blas, spread
 
 _NARROW = 512
@@ -201,7 +201,8 @@ class Evaluator:
                 found = score(metric, truth, predictions, weights, arrays)
             for index, value in zip(rest.tolist(), found, strict=True):
                 if isinstance(value, Undefined):
-                    fitted.reasons[metric, index] = value.reason
+                    told = getattr(self._family, "unfinished", "") if value.reason == NOT_FINITE else ""
+                    fitted.reasons[metric, index] = told or value.reason
                 else:
                     fitted.scores[metric][index] = value
         kept = np.flatnonzero(stack.kept[tuple(some.T)])

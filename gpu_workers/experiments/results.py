@@ -76,13 +76,16 @@ def _undefined(stack: Stack, place: int, times: int) -> tuple[Undefined, ...]:
     own = {name: index for index, name in enumerate(rows)}
     seeds, held = set(columns), {name: index for index, name in enumerate(folds)}
     found: dict[tuple[str, str], Undefined] = {}
+    concerned: dict[tuple[str, str], set[int]] = {}
     for (metric, (c, s, f)), reason in sorted(stack.reasons.items()):
         if metric not in experiment.spec.metrics or c not in own or s not in seeds or f not in held:
             continue
         before = found.get((metric, reason))
         cells = times + (before.cells if before else 0)
         first = before or Undefined(metric=metric, reason=reason, cells=0, configuration=own[c], fold=held[f])
-        found[metric, reason] = msgspec.structs.replace(first, cells=cells)
+        concerned.setdefault((metric, reason), set()).add(own[c])
+        many = len(concerned[metric, reason])
+        found[metric, reason] = msgspec.structs.replace(first, cells=cells, configurations=many)
     return tuple(found.values())
 
 

@@ -122,6 +122,10 @@ class Stages:
         try:
             stacked = self._stacked(stage, seed, folds, looked_at, subsets[:, looked_at])
         except ValueError as error:
+            if len(numbers) > 1:  # what is wrong with one costs the others nothing
+                for number in numbers:
+                    self._unit(seed, start, [number], found)
+                return
             for number in numbers:
                 found[number].members[seed].append(())
                 found[number].weights[seed].append(())
@@ -155,7 +159,8 @@ class Stages:
             there = ~np.isnan(others)
             sums = np.where(there, others, 0.0).sum(axis=1)
             means = np.where(there.any(axis=1), sums / np.maximum(there.sum(axis=1), 1), np.inf)
-            order = self._sound[np.argsort(means[self._sound], kind="stable")]
+            missing = (~there).sum(axis=1)  # a mean over fewer folds is not compared with one over all
+            order = self._sound[np.lexsort((means[self._sound], missing[self._sound]))]
             found[place, order[: stage.best]] = True
         return found
 

@@ -13,7 +13,8 @@ class Family(Protocol):
 
     Some attributes may be left out: `seeded`, False where fits do not depend on the seed (they are then computed
     once for all seeds); `spreads`, True where `fit_predict` uses all cores itself (else folds are shared out to
-    them); and `solver`, the library that fits in our place.
+    them); `solver`, the library that fits in our place; and `unfinished`, why there may be predictions that are no
+    numbers.
     """
 
     name: str

@@ -27,6 +27,7 @@ class Logistic:
         {"C": 1.0, "fit_intercept": True, "tol": 1e-9, "max_iter": 200}
     )
     seeded = False
+    unfinished = "the fit did not come to its end, so nothing is predicted; raise `max_iter` or `tol`"
 
     def check(self, configuration: Mapping[str, Any], target: Target) -> None:
         """Raise ValueError for a parameter that is unknown or out of range, or a target of numbers."""

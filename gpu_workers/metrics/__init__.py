@@ -40,6 +40,8 @@ _ALL = (
     Metric(name="average_precision", direction="greater", targets=_CLASSES, kernel=ranking.average_precision),
 )
 
+NOT_FINITE = "a prediction is not a finite number"
+"""Why there is no score where a model predicts none."""
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
 """Every metric by its name."""
 
@@ -107,7 +109,7 @@ def _block(
         faults = [
             (total == 0, "no row is held out"),
             ((live & ~told).any(axis=1), "a target is not a finite number"),
-            ((live & ~known).any(axis=1), "a prediction is not a finite number"),
+            ((live & ~known).any(axis=1), NOT_FINITE),
         ]
         predictions = xp.where(usable[:, :, None], predictions, 0.5)
         truth = xp.where(usable if truth.ndim == 2 else usable[:, :, None], truth, 0.0)

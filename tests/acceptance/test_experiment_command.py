@@ -175,6 +175,31 @@ def test_a_bus_without_workers_costs_patience_only(spec: Path, tmp_path: Path) -
     anyio.run(scenario)
 
 
+def test_what_is_too_large_for_messages_is_computed_here_where_no_ledger_answers(
+    spec: Path, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        store = tmp_path / "store"
+        async with running_bus(store):
+            many = ", ".join(str(0.001 * index) for index in range(1, 1200))
+            asked = changed(spec, "alpha = [0.1, 1.0, 1000.0]", f"alpha = [{many}]")
+            code, words = await process(
+                "experiment", asked, "--store", store, "--predictions", tmp_path / "p.csv"
+            )
+            assert code == 0, words
+            assert "no ledger answers on the bus; start one by `python -P -m eventstore serve`" in words
+
+    anyio.run(scenario)
+
+
+def test_a_file_that_cannot_be_written_is_told(spec: Path, tmp_path: Path) -> None:
+    code, words = ratchet("experiment", spec, "--store", tmp_path / "s", "--predictions", tmp_path)
+    assert (code, "is a directory" in words) == (2, True)
+    code, words = ratchet("experiment", spec, "--store", tmp_path / "s", "--predictions", "/proc/p.csv")
+    assert code in {1, 2}
+    assert "/proc/p.csv c" in words
+
+
 def test_an_interrupted_command_withdraws_its_job(spec: Path, tmp_path: Path) -> None:
     async def jobs(bus: Bus) -> int:
         info = await jetstream.manage(bus, f"STREAM.INFO.{JOBS_STREAM}", {})

@@ -114,6 +114,13 @@ def test_what_runs_out_of_memory_is_halved_and_told() -> None:
     assert found.provenance.batches == 4
 
 
+def test_a_fit_that_does_not_come_to_its_end_is_told_as_such() -> None:
+    found = alone(spec(grid={"max_iter": (1,), "C": (1.0, 1000.0)}, metrics=("log_loss",)))
+    (gap,) = found.undefined
+    assert "the fit did not come to its end" in gap.reason
+    assert (gap.cells, gap.configuration, gap.configurations) == (8, 0, 2)
+
+
 def test_one_fit_that_finds_no_room_is_a_typed_fault() -> None:
     found = cramped(3)
     assert isinstance(found, ExperimentFault)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
+from agents.cli.scores import show
 from contracts.datasets import DataSet, from_arrays
 from contracts.experiment_results import ExperimentResult, StackResult, decode_result, encode_result
 from contracts.experiments import Entry, ExperimentSpec, Folds, Split, check_spec, experiment_id
@@ -252,9 +253,49 @@ def test_scores_that_do_not_exist_say_why() -> None:
     assert linear.scores["auc"] == ((None, None),)
     assert [(gap.metric, gap.cells, gap.configuration) for gap in linear.undefined] == [("auc", 2, 2)]
     assert {gap.reason for gap in blended.undefined} == {
-        "no candidate has a defined auc on all parts of the rows; take another metric"
+        "none of the candidates that are looked at has a defined auc on all parts of the rows; take another metric"
     }
     assert blended.members == (((),),)
+
+
+def growing(**fields: Any) -> ExperimentSpec:
+    """Ridge foretells growth better than neighbours do, but for the first fold, where it falls below 0."""
+    rows = np.arange(60.0)
+    entries = (Entry(family="ridge", grid={"alpha": (1e-6,)}), Entry(family="neighbours"))
+    given = {
+        "families": entries,
+        "target": "count",
+        "data": from_arrays(rows[:, None], np.maximum(rows - 15, 1)),
+    }
+    return spec(**given, metrics=("poisson_deviance",), folds=Folds(count=3, shuffle=False), **fields)
+
+
+def test_what_is_wrong_with_one_stack_costs_the_others_nothing() -> None:
+    both = (Stacking(method="blend", rounds=5), Stacking(method="blend", rounds=5, best=1))
+    found = alone(growing(stacks=both))
+    assert found.scores["poisson_deviance"][0][0][0] is None
+    ridge, neighbours = (each.mean for each in found.summaries)
+    assert ridge is not None
+    assert neighbours is not None
+    assert ridge < neighbours
+    whole, best = found.stacks
+    assert [gap.cells for gap in whole.undefined] == [1]  # the first fold, foretold by what the others taught
+    assert [gap.cells for gap in best.undefined] == [3]  # it takes ridge for the first fold, by the other two
+    single = alone(growing(stacks=both[:1])).stacks[0]
+    one, other = (np.array(each.scores["poisson_deviance"], dtype=float) for each in (whole, single))
+    np.testing.assert_allclose(one, other)
+
+
+def test_a_mean_over_fewer_folds_is_not_the_best(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = growing(stacks=(Stacking(best=1),))
+    found = alone(asked)
+    assert found.stacks[0].members == (((1,),),)
+    show(asked, found, 5)
+    said = capsys.readouterr()
+    lines = [line.split() for line in said.out.splitlines()]
+    assert [line[:2] for line in lines[1:3]] == [["1", "neighbours"], ["0", "ridge"]]
+    assert "(2 of 3)" in said.out
+    assert "poisson_deviance of configuration 0 (ridge) is undefined once" in said.err
 
 
 def test_it_ends_when_told_and_the_same_on_a_device() -> None:

@@ -14,8 +14,10 @@ from gpu_workers.errors import CupyUnfit, UnknownLibrary
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("RATCHET_ARRAY", raising=False)
     arrays._chosen.cache_clear()
+    arrays._say.cache_clear()
     yield
     arrays._chosen.cache_clear()
+    arrays._say.cache_clear()
 
 
 def without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,5 +255,5 @@ def test_bad_requests_are_named() -> None:
     with pytest.raises(ValueError, match="penalty is 0"):
         stack_logistic(classes, FLAGS, penalty=0.0)
     one_class = Candidates(**{**vars(classes), "truth": np.ones(30)})
-    with pytest.raises(ValueError, match="no candidate has a defined auc"):
+    with pytest.raises(ValueError, match="looked at has a defined auc"):
         blend(one_class, FLAGS, "auc")
