@@ -52,7 +52,7 @@ class Bandit(Record, tag="bandit", tag_field="kind"):
     means: tuple[float, ...] = ()
     """One for each arm; empty: drawn for each episode, uniform for Bernoulli arms, else standard normal."""
     noise: float = 1.0
-    """Standard deviation of the rewards about their mean; Bernoulli arms do not look at it."""
+    """Standard deviation of the rewards about their mean; Bernoulli arms have none."""
     drift: float = 0.0
     """Standard deviation of what is added to every mean after every pull; Bernoulli arms are held in [0, 1]."""
     features: int = 5
@@ -138,6 +138,10 @@ def _check_bandit(bandit: Bandit) -> None:
     check_range(bandit, "noise", 0, 1e6)
     check_range(bandit, "drift", 0, 1e6)
     check_range(bandit, "features", 1, FEATURES)
+    if bandit.reward == "bernoulli" and bandit.noise != Bandit().noise:
+        raise ValueError("bandit: noise goes with gaussian and linear arms; Bernoulli ones give 0 or 1")
+    if bandit.reward != "linear" and bandit.features != Bandit().features:
+        raise ValueError(f"bandit: features goes with linear arms; {bandit.reward} ones have no context")
     if bandit.means and len(bandit.means) != bandit.arms:
         raise ValueError(f"bandit: means has {len(bandit.means)} numbers for {bandit.arms} arms")
     if not all(map(math.isfinite, bandit.means)) or any(abs(mean) > 1e6 for mean in bandit.means):

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from contracts.record import Record
-from contracts.rollouts.environments import Environment
+from contracts.rollouts.environments import Bandit, Environment
 from contracts.rollouts.policies import Policy
 from contracts.rollouts.records import MEMBERS, RolloutSpec, check
 
@@ -23,7 +23,8 @@ def spec_from(table: Mapping[str, Any]) -> RolloutSpec:
 
     `environment` and `policy` are lists of tables, each with its `kind`; a list for what is one value, as in
     `learning_rate = [0.01, 0.03]`, stands for one table with each of them, and several lists for every
-    combination. `seeds` is a list of names or a number, which stands for the names "0", "1" ….
+    combination. `seeds` is a list of names or a number, which stands for the names "0", "1" …. A bandit with `means`
+    and without `arms` has as many arms as means.
 
     Raises:
         ValueError: a key is unknown, a value is of the wrong kind or out of range, or a pair does not fit.
@@ -57,6 +58,8 @@ def _telling(record: Environment | Policy, records: Sequence[Environment | Polic
             continue
         if not isinstance(value, tuple):
             yield f"{field.name}={value:g}" if isinstance(value, float) else f"{field.name}={value}"
+        elif not value:
+            yield f"{field.name}=drawn"
         elif any(isinstance(each, str | tuple) for each in value):
             yield f"{field.name}={len(value)} rows"
         else:
@@ -86,6 +89,8 @@ def _records(table: Mapping[str, Any], key: str, kinds: Mapping[str, type[Any]])
 def _expanded(entry: Mapping[str, Any], record: type[R], where: str) -> Iterator[R]:
     """A record for every combination of what stands as a list in place of one value."""
     hints = get_type_hints(record)
+    if record is Bandit and "arms" not in entry and isinstance(entry.get("means"), list) and entry["means"]:
+        entry = {**entry, "arms": len(entry["means"])}
     choices: list[list[tuple[str, Any]]] = []
     for name, value in entry.items():
         if name == "kind":

@@ -406,6 +406,9 @@ def test_parts_of_two_libraries_are_told_apart() -> None:
         (spec(Bandit(arms=2, means=(0.5, 1.5)), Ucb()), "chances, between 0 and 1"),
         (spec(Bandit(arms=2, means=(0.5, math.nan)), Ucb()), "no number"),
         (spec(Bandit(reward="linear", drift=0.1), Ucb()), "neither means nor drift"),
+        (spec(Bandit(noise=0.5), Ucb()), "noise goes with gaussian and linear arms"),
+        (spec(Bandit(features=3), Ucb()), "features goes with linear arms; bernoulli ones have no context"),
+        (spec(Bandit(reward="gaussian", features=3), Ucb()), "features goes with linear arms; gaussian ones"),
         (spec(Bandit(reward="linear"), Ucb(discount=0.9)), "discount is for arms that drift"),
         (spec(Bandit(), EpsilonGreedy(epsilon=2)), "epsilon = 2 is out of range"),
         (spec(Bandit(), Ucb(discount=0)), "discount = 0 is out of range"),
@@ -476,11 +479,28 @@ def test_a_list_stands_for_one_of_each() -> None:
         "grid_world map=2 rows slip=0.2 limit=20 (2)",
         "uniform",
     ]
+    assert labels((Bandit(arms=2, means=(0.2, 0.8)), Bandit(arms=2))) == [
+        "bandit arms=2 means=0.2×0.8",
+        "bandit arms=2 means=drawn",
+    ]
     assert spec_from(table(seeds=["x", 3])).seeds == ("x", "3")
     assert spec_from(table(environment={"kind": "cart_pole", "limit": [5, 6]})).environments == (
         CartPole(limit=5),
         CartPole(limit=6),
     )
+
+
+def test_a_bandit_has_as_many_arms_as_means_unless_it_says_otherwise() -> None:
+    def read(**settings: Any) -> RolloutSpec:
+        return spec_from(table(environment=[{"kind": "bandit", **settings}], policy=[{"kind": "ucb"}]))
+
+    assert read(means=[0.2, 0.8], limit=[5, 6]).environments == (
+        Bandit(arms=2, means=(0.2, 0.8), limit=5),
+        Bandit(arms=2, means=(0.2, 0.8), limit=6),
+    )
+    assert read(means=[]).environments == (Bandit(),)
+    with pytest.raises(ValueError, match="means has 2 numbers for 3 arms"):
+        read(means=[0.2, 0.8], arms=3)
 
 
 @pytest.mark.parametrize(
