@@ -260,7 +260,7 @@ def regrets(bandit: Bandit, *policies: Any) -> list[float]:
 
 @pytest.mark.parametrize("reward", ["bernoulli", "gaussian", "linear"])
 def test_who_learns_regrets_less_than_chance(reward: Any) -> None:
-    context = {"features": 3} if reward == "linear" else {}
+    context: dict[str, Any] = {"features": 3} if reward == "linear" else {}
     bandit = Bandit(arms=5, reward=reward, limit=400, **context)
     chance, greedy, ucb, thompson = regrets(bandit, Uniform(), EpsilonGreedy(), Ucb(), Thompson())
     assert max(greedy, ucb, thompson) < 0.6 * chance
