@@ -28,6 +28,7 @@ def compute_here(spec: ExperimentSpec, data: DataSet, listen: Callable[[int, int
     from gpu_workers.errors import ExperimentFault, WorkerError
     from gpu_workers.experiments.cells import CellCache
     from gpu_workers.experiments.ensembles import Ensembles, prepare_all
+    from gpu_workers.experiments.jobs import capacity
 
     logs.configure("ratchet", file=io.StringIO())  # the result says what computed it
     try:
@@ -36,6 +37,13 @@ def compute_here(spec: ExperimentSpec, data: DataSet, listen: Callable[[int, int
         raise ExperimentRefused(str(error), kind="unavailable") from error
     if spec.needs.gpu and arrays.name != "cupy":
         raise ExperimentRefused("the experiment needs a GPU, and there is none here", kind="unavailable")
+    held = capacity(arrays)
+    if spec.needs.memory > held:
+        raise ExperimentRefused(
+            f"the experiment needs {spec.needs.memory:,} bytes of memory, and there are {held:,} here; lower "
+            "`needs.memory`, or start a worker where there is more",
+            kind="unavailable",
+        )
     try:
         ensemble = prepare_all(spec, data, arrays)
     except ValueError as error:

@@ -318,6 +318,14 @@ def test_a_library_that_cannot_be_used_is_told(spec: Path, monkeypatch: pytest.M
     assert json.loads(output)["error"]["message"].startswith("RATCHET_ARRAY=torch names no array library")
 
 
+def test_more_memory_than_there_is_here_is_refused_in_words(spec: Path) -> None:
+    asked = changed(spec, "[folds]", f"[needs]\nmemory = {10**15}\n\n[folds]")
+    code, output = ratchet("experiment", asked, "--store", spec.parent / "none", "--json")
+    told = json.loads(output)["error"]
+    assert (code, told["kind"]) == (3, "unavailable")
+    assert "needs 1,000,000,000,000,000 bytes of memory, and there are" in told["message"]
+
+
 def test_the_page_names_every_family_with_its_parameters_and_every_metric() -> None:
     page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
     for name, family in FAMILIES.items():
