@@ -35,6 +35,7 @@ ALONE = 10.0
 """Seconds between looks at whether a worker is still there."""
 WITHDRAWING = 10.0
 """Seconds that withdrawing what nobody waits for any more may take."""
+KEPT = "parts that workers have done are kept on the bus for the same command, the others are withdrawn"
 TOO_MUCH = "memory does not suffice for one member; ask for fewer episodes, copies or steps"
 
 
@@ -71,22 +72,19 @@ def rollout(spec: Path, bus: str, here: bool, store: Path, as_json: bool) -> Non
     from gpu_workers.errors import WorkerError
 
     asked = _read(spec, as_json)
+    submitted: set[str] = set()
     try:
         logs.configure("ratchet", file=sys.__stderr__)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     try:
         with Meter(asked, quiet=as_json) as meter:
-            result = None if here else anyio.run(_on_workers, asked, store, bus, meter.advance)
+            result = None if here else anyio.run(_on_workers, asked, store, bus, meter.advance, submitted)
             if result is None:
                 result = _here(asked, meter.advance)
     except KeyboardInterrupt:
-        fail(
-            "interrupted; parts that workers have done are kept on the bus for the same command, the others are "
-            "withdrawn",
-            code=INTERRUPTED,
-            as_json=as_json,
-        )
+        kept = KEPT if submitted else "nothing was kept"
+        fail(f"interrupted; {kept}", code=INTERRUPTED, as_json=as_json)
     except (BusError, WorkerError, NoWorker) as error:
         fail(str(error), code=UNAVAILABLE, kind=type(error).__name__, as_json=as_json)
     except (JobsFailed, ValueError) as error:
@@ -130,11 +128,12 @@ def _here(spec: RolloutSpec, advance: Callable[[int], None]) -> RolloutResult:
 
 
 async def _on_workers(
-    spec: RolloutSpec, store: Path, url: str, advance: Callable[[int], None]
+    spec: RolloutSpec, store: Path, url: str, advance: Callable[[int], None], submitted: set[str]
 ) -> RolloutResult | None:
     """Let workers compute; None where no bus runs, or none of its workers serves rollouts.
 
-    Whoever cancels this withdraws the parts that are not done.
+    Whoever cancels this withdraws the parts that are not done. The names of those that went to the bus are put into
+    `submitted`.
 
     Raises:
         BusError: the bus that was named does not answer.
@@ -179,6 +178,7 @@ async def _on_workers(
         interest = await connection.listen(progress_subject(KIND, "*"), heard)
         alone = asyncio.create_task(_tell_when_alone(queue))
         try:
+            submitted.update(jobs)
             found = await queue.collect(KIND, jobs, arrived)
         except TooLarge as error:
             raise JobsFailed(
