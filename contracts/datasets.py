@@ -144,8 +144,13 @@ def outputs(data: DataSet, target: Target) -> int:
     return len(data.target_names) if target == "multilabel" else 1
 
 
-def check_data(data: DataSet, target: Target) -> None:
+def check_data(data: DataSet, target: Target, *, names: Sequence[str] = ()) -> None:
     """Look at every value.
+
+    Args:
+        data: the data set.
+        target: what it is to be used for.
+        names: what the target's columns are called where the data set is from, for the messages.
 
     Raises:
         ValueError: a value cannot be computed with; the message names column and row.
@@ -172,10 +177,10 @@ def check_data(data: DataSet, target: Target) -> None:
     for place, name in enumerate(data.categorical_names):
         if ((codes[:, place] < -1) | (codes[:, place] >= len(data.levels[place]))).any():
             raise ValueError(f"column {name} names a level that it does not have")
-    _check_target(data, target)
+    _check_target(data, target, names or data.target_names)
 
 
-def _check_target(data: DataSet, target: Target) -> None:
+def _check_target(data: DataSet, target: Target, names: Sequence[str]) -> None:
     values = data.targets()
     if target != "multilabel" and values.shape[1] != 1:
         raise ValueError(f"a {target} target is one column; the data set has {values.shape[1]}")
@@ -183,9 +188,7 @@ def _check_target(data: DataSet, target: Target) -> None:
     def refuse(bad: NDArray[np.bool_], why: str) -> None:
         if bad.any():
             row, column = np.argwhere(bad)[0]
-            raise ValueError(
-                f"target {data.target_names[column]} is {values[row, column]:g} in row {row}; {why}"
-            )
+            raise ValueError(f"target {names[column]} is {values[row, column]:g} in row {row}; {why}")
 
     refuse(~np.isfinite(values), "leave out rows without a target")
     refuse(np.abs(values) > LARGEST, "give it in another unit")

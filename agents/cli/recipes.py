@@ -57,7 +57,7 @@ def read_experiment(path: Path) -> tuple[ExperimentSpec, DataSet | None]:
         if columns is None:
             raise ValueError(f"{path} has no `[columns]`; say there which column is the `target`")
         data = read_table(path.parent / own["csv"], columns, spec.target)
-        check_data(data, spec.target)
+        check_data(data, spec.target, names=columns.targets)
         spec = msgspec.structs.replace(spec, blob=data.hash)
     check_spec(spec)
     return spec, data
@@ -74,6 +74,15 @@ def _refuse_unfit(path: Path, found: dict[str, Any]) -> None:
         inner = found.get(table, {}) if table else found
         if isinstance(inner, dict) and key in inner and inner[key] not in get_args(hint):
             raise ValueError(f"{path}: {name} = {inner[key]!r} is none of {', '.join(get_args(hint))}")
+    for name, record in _LISTS.items():
+        hints = {key: hint for key, hint in get_type_hints(record).items() if get_origin(hint) is Literal}
+        entries = found.get(name)
+        for number, each in enumerate(entries if isinstance(entries, list) else ()):
+            for key, hint in hints.items():
+                if isinstance(each, dict) and each.get(key, get_args(hint)[0]) not in get_args(hint):
+                    raise ValueError(
+                        f"{path}: {name}[{number}].{key} = {each[key]!r} is none of {', '.join(get_args(hint))}"
+                    )
     if not isinstance(found.get("csv", ""), str):
         raise ValueError(f"{path}: csv = {found['csv']!r} is no file's name")  # noqa: TRY004 (what a person wrote)
     for name in ("metrics", "seeds"):

@@ -28,6 +28,11 @@ class Columns(Record, forbid_unknown_fields=True):
     drop: tuple[str, ...] = ()
     """Columns that are left out."""
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict, be it one or several."""
+        return (self.target,) if isinstance(self.target, str) else self.target
+
 
 def read_table(path: Path, columns: Columns, target: Target) -> DataSet:
     """The data set in a CSV file with a line of names.
@@ -38,9 +43,16 @@ def read_table(path: Path, columns: Columns, target: Target) -> DataSet:
         ValueError: the file cannot be read so; the message names line and column, and says what would do.
     """
     names, rows = _read(path)
-    targets = (columns.target,) if isinstance(columns.target, str) else columns.target
+    targets = columns.targets
     if target != "multilabel" and len(targets) != 1:
         raise ValueError(f"a {target} target is one column; `columns.target` names {len(targets)}")
+    if len(set(targets)) < len(targets):
+        double = next(name for name in targets if targets.count(name) > 1)
+        raise ValueError(f"`columns.target` names {double} twice; leave one of them out")
+    if columns.group in targets:
+        raise ValueError(
+            f"column {columns.group} is the group and a target as well; name another `columns.group`, or none"
+        )
     wanted = (*targets, *columns.categorical, *columns.drop, *([columns.group] if columns.group else []))
     for name in wanted:
         if name not in names:
@@ -62,6 +74,11 @@ def read_table(path: Path, columns: Columns, target: Target) -> DataSet:
     values, classes = _target(path, targets, by_name, target)
     groups = None
     if columns.group:
+        for row, value in enumerate(by_name[columns.group]):
+            if value.lower() in MISSING:
+                raise ValueError(
+                    f"{path} has no group {columns.group} in row {row}; name its group, or leave such rows out"
+                )
         _, groups = np.unique(by_name[columns.group], return_inverse=True)
     features = np.array(list(numeric.values())).T if numeric else np.zeros((len(rows), 0))
     return from_arrays(

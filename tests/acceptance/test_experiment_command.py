@@ -255,6 +255,13 @@ def test_an_interrupted_command_withdraws_its_job(spec: Path, tmp_path: Path) ->
         ('target = "price"', 'target = "colour"', "has no target colour in row 2"),
         ('"rmse"', '"auc"', "auc does not fit a regression target"),
         ('family = "ridge"', 'family = "forest"', "no family is called forest"),
+        ('target = "price"', 'target = ["rooms", "rooms"]', "a regression target is one column"),
+        ('target = "price"', 'target = "street"', "column street is the group and a target as well"),
+        (
+            'target = "regression"',
+            'target = "count"\nstacks = [{ best = 2 }, { method = "lin" }]',
+            "stacks[1].method = 'lin' is none of linear, logistic, blend",
+        ),
         ("alpha =", "alfa =", "ridge has no parameter alfa"),
     ],
 )
@@ -302,6 +309,25 @@ def test_columns_are_what_their_values_say(tmp_path: Path) -> None:
 def test_a_table_that_cannot_be_is_told(tmp_path: Path, text: str, target: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_table(table(tmp_path, text), Columns(target="y"), target)
+
+
+@pytest.mark.parametrize("gap", ["", "NA", "?"])
+def test_a_gap_is_no_group(tmp_path: Path, gap: str) -> None:
+    path = table(tmp_path, f"a,g,y\n1,u,1\n2,{gap},2\n3,v,3\n")
+    with pytest.raises(ValueError, match="has no group g in row 1"):
+        read_table(path, Columns(target="y", group="g"), "regression")
+
+
+def test_a_target_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"`columns.target` names y twice"):
+        read_table(table(tmp_path, "a,y\n1,0\n2,1\n"), Columns(target=("y", "y")), "multilabel")
+
+
+def test_a_target_of_the_wrong_kind_is_told_by_its_columns_name(spec: Path) -> None:
+    spec.with_name("houses.csv").write_text("rooms,street,price\n1,a,2\n2,b,0.5\n3,c,1\n")
+    asked = changed(spec, 'target = "regression"', 'target = "count"')
+    code, said = ratchet("experiment", asked, "--store", spec.parent / "none")
+    assert (code, "target price is 0.5 in row 1; a count is a whole number" in said) == (2, True), said
 
 
 def test_predictions_that_have_no_folder_are_refused_before_anything_is_computed(spec: Path) -> None:
