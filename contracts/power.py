@@ -47,10 +47,7 @@ class Design(Record):
         """Refuse what no comparison can be made of."""
         if not self.sizes or min(self.sizes) < 1:
             raise ValueError("a comparison needs at least one package, and a task in each")
-        if len(self.sizes) > MOST_PACKAGES:
-            raise ValueError(
-                f"{len(self.sizes)} packages are more than the {MOST_PACKAGES} whose sums are exact"
-            )
+        check_packages(len(self.sizes))
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha is {self.alpha:g}; a level lies between 0 and 1")
         for name, value in (("between", self.spread.between), ("within", self.spread.within)):
@@ -115,6 +112,16 @@ class PowerTable(Record):
     rows: tuple[PowerRow, ...]
     needs: tuple[Need, ...]
     """One for each effect above 0."""
+
+
+def check_packages(count: int) -> None:
+    """Whether a comparison may have so many packages.
+
+    Raises:
+        ValueError: these are too many.
+    """
+    if count > MOST_PACKAGES:
+        raise ValueError(f"{count:,} packages are more than the {MOST_PACKAGES:,} whose sums are exact")
 
 
 def seen(design: Design, effect: float, seeds: int) -> float:

@@ -12,11 +12,12 @@ import msgspec
 
 from agents.cli.common import INTERRUPTED, UNAVAILABLE, USAGE, Numbers, fail, json_option, store_option
 from contracts.gate import USUAL, GateSettings, release_alpha
-from contracts.power import MOST_SEEDS, Design, PowerTable, table
+from contracts.power import MOST_SEEDS, Design, PowerTable, check_packages, table
 from contracts.record import Record
 from contracts.simulation import Decisions, PowerJob
 from contracts.statistics import Spread
 from eventstore.audit.command import AuditCommand
+from eventstore.audit.text import count
 
 if TYPE_CHECKING:
     from eventstore.audit.spreads import Measured
@@ -203,7 +204,10 @@ def _suite_packages(suite: str, *, sealed: bool) -> tuple[str, list[str]]:
 def _even(tasks: int, packages: int) -> tuple[int, ...]:
     """So many tasks in so many packages, as even as they can be."""
     if packages > tasks:
-        raise ValueError(f"{tasks} tasks cannot fill {packages} packages: give at least as many --tasks")
+        raise ValueError(
+            f"{count(tasks, 'task')} cannot fill {packages} packages: give at least as many --tasks"
+        )
+    check_packages(packages)
     return tuple(tasks // packages + (index < tasks % packages) for index in range(packages))
 
 
@@ -281,7 +285,8 @@ def _show(asked: Asked, found: PowerTable, preset: str, *, check: bool) -> None:
     name = f"{asked.name}, {'sealed' if check else 'practice'}: " if asked.name else ""
     least = f" and a mean difference of at least {design.minimum_effect:g}" if design.minimum_effect else ""
     click.echo(
-        f"{name}{design.tasks} tasks in {len(design.sizes)} packages, kept at p ≤ {design.alpha:.3g}{least}"
+        f"{name}{count(design.tasks, 'task')} in {count(len(design.sizes), 'package')}, "
+        f"kept at p ≤ {design.alpha:.3g}{least}"
     )
     click.echo(
         f"differences spread by {spread.between:.3f} between packages and {spread.within:.3f} within, {asked.source}\n"
@@ -298,7 +303,7 @@ def _show(asked: Asked, found: PowerTable, preset: str, *, check: bool) -> None:
             most = found.rows[-1].seeds
             click.echo(
                 f"{need.effect:+g} is seen in {share} with no number of seeds (up to {MOST_SEEDS:,}); "
-                f"{need.packages:,} packages at {most} seed{'s' * (most > 1)} would do"
+                f"{count(need.packages, 'package')} at {most} seed{'s' * (most > 1)} would do"
             )
         else:
             click.echo(

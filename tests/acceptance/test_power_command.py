@@ -74,6 +74,10 @@ def test_numbers_give_a_readable_table() -> None:
     assert "+0.05 is seen in 80% with" in words
 
 
+def test_one_of_a_kind_is_told_as_one() -> None:
+    assert "1 task in 1 package, kept at" in ratchet("--tasks", "1").output
+
+
 def test_json_has_the_same_figures_as_the_contracts() -> None:
     found = facts("--tasks", "7", "--packages", "3", "--alpha", ".25", "--minimum-effect", "0")
     design = Design(sizes=(3, 2, 2), spread=USUAL, alpha=0.25)
@@ -170,7 +174,9 @@ def test_workers_on_a_bus_simulate_the_same(tmp_path: Path) -> None:
         (("repair", "--tasks", "5"), "not both"),
         (("--packages", "5"), "--packages needs --tasks"),
         (("--tasks", "3", "--packages", "5"), "3 tasks cannot fill 5 packages"),
-        (("--tasks", "9000"), "9000 packages"),
+        (("--tasks", "9000"), "9,000 packages"),
+        (("--tasks", "100000000"), "100,000,000 packages are more than the 8,000"),
+        (("--tasks", "1", "--packages", "5"), "1 task cannot fill 5 packages"),
         (("repair", "--alpha", "1.5"), "alpha is 1.5"),
         (("repair", "--within", "-1"), "within packages is -1"),
         (("repair", "--between", "nan"), "between packages is nan"),
