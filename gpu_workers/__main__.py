@@ -14,7 +14,7 @@ from gpu_workers.errors import WorkerError
 _UNAVAILABLE = 3
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--bus",
     "url",

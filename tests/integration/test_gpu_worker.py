@@ -10,6 +10,7 @@ from typing import Literal
 import anyio
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from bus.connection import Bus
 from bus.errors import JobFailed
@@ -33,6 +34,7 @@ from contracts.resample import (
 from contracts.simulation import PowerJob
 from contracts.statistics import to_fixed
 from gpu_workers import arrays
+from gpu_workers.__main__ import main
 from gpu_workers.worker import Resampling
 
 Kind = Literal["sign_flip", "bootstrap"]
@@ -181,3 +183,9 @@ def test_without_a_bus_it_says_what_to_do(tmp_path: Path) -> None:
             assert b"python -m bus serve" in said
 
     anyio.run(scenario)
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_is_asked_for_as_of_the_other_commands(option: str) -> None:
+    done = CliRunner().invoke(main, [option])
+    assert (done.exit_code, "Take resamplings, experiments and rollouts" in done.output) == (0, True)
