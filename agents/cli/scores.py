@@ -14,14 +14,19 @@ from contracts.stacks import Stacking
 
 _SHOWN = 5
 """Weights of a stack that are shown."""
+_PARAMETERS = 24
+"""Characters that a line of parameters may be cut to where metrics need the room; one word may be shorter."""
 
 
 def show(spec: ExperimentSpec, result: ExperimentResult, top: int) -> None:
     """Print the `top` configurations by the first metric, then the stacks, and what came in the way of scores."""
-    from eventstore.audit.terminal import put
+    from eventstore.audit.terminal import put, width
     from eventstore.audit.text import count
 
-    put(_configurations(spec, result, top))
+    table, left_out = _configurations(spec, result, top, width())
+    put(table)
+    if left_out:
+        click.echo(f"\nThere is no room for {left_out}; --json has all figures")
     for number, stack in enumerate(result.stacks):
         _stack(number, stack)
     for gap in (*result.undefined, *(gap for stack in result.stacks for gap in stack.undefined)):
@@ -63,9 +68,11 @@ def write_predictions(path: Path, result: ExperimentResult) -> None:
                     writer.writerow([configuration, word, fold, row, *map(repr, own[seed, place].tolist())])
 
 
-def _configurations(spec: ExperimentSpec, result: ExperimentResult, top: int) -> Any:
-    from rich.table import Table
+def _configurations(spec: ExperimentSpec, result: ExperimentResult, top: int, width: int) -> tuple[Any, str]:
+    """The table of the best `top`, and what was left out of it so that it fits into so many columns.
 
+    What tells configurations apart is kept: the spreads of metrics go first, then the last metrics.
+    """
     from agents.cli.workbench import direction
 
     by_place = {(each.configuration, each.metric): each for each in result.summaries}
@@ -77,23 +84,54 @@ def _configurations(spec: ExperimentSpec, result: ExperimentResult, top: int) ->
         own = by_place[index, first]
         return -own.defined, float("inf") if own.mean is None else sign * own.mean
 
-    cells_of_one = len(result.seeds) * result.folds
+    of = len(result.seeds) * result.folds
 
-    order = sorted(range(len(result.configurations)), key=rank)
+    order = sorted(range(len(result.configurations)), key=rank)[:top]
     varied = _varied(result)
-    names = ("", "family", "parameters") if result.families else varied[0]
-    table = Table(*names, box=None)
-    for metric in spec.metrics:
-        table.add_column(metric, no_wrap=True)
-    for index in order[:top]:
-        own = result.configurations[index]
-        if result.families:
-            words = " ".join(f"{name}={_word(own[name])}" for name in varied[index])
-            cells = [str(index), result.families[index], words]
-        else:
-            cells = [_word(own[name]) for name in varied[index]]
-        scores = (_score(by_place[index, metric], cells_of_one) for metric in spec.metrics)
-        table.add_row(*cells, *scores)
+    words = [" ".join(f"{name}={_word(result.configurations[i][name])}" for name in varied[i]) for i in order]
+    families = [["family", *(result.families[index] for index in order)]] if result.families else []
+    named = [["", *map(str, order)], *families, ["parameters", *words]]
+    layouts = [named]
+    if not families:
+        layouts.insert(
+            0, [[name, *(_word(result.configurations[i][name]) for i in order)] for name in varied[0]]
+        )
+    summaries = {metric: [by_place[index, metric] for index in order] for metric in spec.metrics}
+    full = [[metric, *(_score(each, of) for each in found)] for metric, found in summaries.items()]
+    bare = [
+        [metric, *(_score(each, of, spread=False) for each in found)] for metric, found in summaries.items()
+    ]
+    for columns in layouts:
+        for metrics in (full, bare):
+            if _narrowest([*columns, *metrics]) <= width:
+                return _table([*columns, *metrics]), "" if metrics == full else "spreads (±)"
+    shown = len(bare)
+    while shown > 1 and _narrowest([*named, *bare[:shown]]) > width:
+        shown -= 1
+    left_out = ["spreads (±)"] * (bare != full) + [", ".join(spec.metrics[shown:])] * (shown < len(bare))
+    return _table([*named, *bare[:shown]]), " and ".join(left_out)
+
+
+def _narrowest(columns: Sequence[Sequence[str]]) -> int:
+    """Characters that a table of these columns, each with its heading first, takes at least."""
+    return sum(_least(column) + 2 for column in columns)
+
+
+def _least(column: Sequence[str]) -> int:
+    if column[0] != "parameters":
+        return max(map(len, column))
+    return min(_PARAMETERS, max(len(word) for cell in column for word in cell.split()))
+
+
+def _table(columns: Sequence[Sequence[str]]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None)
+    for column in columns:
+        whole = column[0] != "parameters"
+        table.add_column(column[0], no_wrap=whole, overflow="fold", min_width=_least(column))
+    for cells in zip(*(column[1:] for column in columns), strict=True):
+        table.add_row(*cells)
     return table
 
 
@@ -145,13 +183,13 @@ def _word(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _score(summary: Summary, of: int = 0) -> str:
+def _score(summary: Summary, of: int = 0, *, spread: bool = True) -> str:
     """A mean and its spread; and over how many scores it is, where that is not all of them."""
     if summary.mean is None:
         return "undefined"
-    spread = "" if summary.deviation is None else f" ± {summary.deviation:.2g}"
+    deviation = f" ± {summary.deviation:.2g}" if spread and summary.deviation is not None else ""
     some = f" ({summary.defined} of {of})" if summary.defined < of else ""
-    return f"{summary.mean:.5g}{spread}{some}"
+    return f"{summary.mean:.5g}{deviation}{some}"
 
 
 def _times(number: int) -> str:

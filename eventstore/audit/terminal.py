@@ -44,6 +44,11 @@ _COLOURS = {
 }
 
 
+def width() -> int:
+    """Columns that `put` draws in."""
+    return Console().width if sys.stdout.isatty() else _PLAIN_WIDTH
+
+
 def put(drawn: RenderableType) -> None:
     """Draw on standard output; where it is no terminal, as plain lines."""
     if sys.stdout.isatty():
@@ -184,7 +189,7 @@ def draw_table(
     drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     right = set(numbers)
     whole = set(range(len(names))) - set(folded) if folded is not None else right
-    narrow = sys.stdout.isatty() and Console().width < _NARROW
+    narrow = width() < _NARROW
     shown = [index for index in range(len(names)) if not (narrow and index in set(spared))]
     for index in shown:
         justify: Literal["left", "right"] = "right" if index in right else "left"

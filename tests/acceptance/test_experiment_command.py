@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -129,6 +131,52 @@ def test_the_pages_example_of_stacks_runs_as_written(spec: Path, tmp_path: Path)
     wrong.write_text(written.replace("rounds =", "turns ="))
     code, words = ratchet("experiment", wrong, *store)
     assert (code, "unknown key `stacks.turns`" in words) == (2, True)
+
+
+MANY = """\
+csv = "houses.csv"
+target = "regression"
+metrics = ["rmse", "mae", "rmsle"]
+
+[columns]
+target = "price"
+
+[[families]]
+family = "ridge"
+grid = { alpha = [0.1, 10.0] }
+
+[[families]]
+family = "neighbours"
+grid = { neighbours = [3, 8], weights = ["uniform", "distance"] }
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 44])
+def test_a_narrow_terminal_still_tells_configurations_apart(spec: Path, columns: int) -> None:
+    path = spec.with_name("many.toml")
+    path.write_text(MANY)
+    terminal, inner = pty.openpty()
+    command = [RATCHET, "experiment", str(path), "--store", str(path.parent / "store")]
+    environment = os.environ | {"COLUMNS": str(columns), "TERM": "xterm"}
+    subprocess.run(command, stdout=inner, env=environment, check=True, timeout=60)
+    os.close(inner)
+    with os.fdopen(terminal, "rb", buffering=0) as shown:
+        words = re.sub(r"\x1b\[[0-9;]*m", "", shown.read(8000).decode())
+    table, told, *_ = words.replace("\r", "").split("\n\n")
+    rows = [line.split() for line in table.splitlines()[1:]]
+    assert {(row[0], row[1]) for row in rows if row[0].isdecimal()} == {
+        *((str(index), "ridge") for index in (0, 1)),
+        *((str(index), "neighbours") for index in (2, 3, 4, 5)),
+    }
+    assert all(
+        word in table for word in ("alpha=0.1", "alpha=10", "neighbours=3", "weights=distance", "rmse")
+    )
+    assert max(map(len, table.splitlines())) <= columns
+    assert "±" not in table
+    left_out = [name for name in ("mae", "rmsle") if name not in table.split()]
+    missing = f" and {', '.join(left_out)}" if left_out else ""
+    assert told.startswith(f"There is no room for spreads (±){missing}; --json has all figures")
+    assert bool(left_out) == (columns == 44)
 
 
 async def process(*words: str | Path) -> tuple[int, str]:

@@ -178,7 +178,7 @@ def test_a_spread_needs_something_to_go_by() -> None:
     [
         ({"sizes": ()}, "at least one package"),
         ({"sizes": (0, 1)}, "a task in each"),
-        ({"sizes": (1,) * 8001}, "8001 packages"),
+        ({"sizes": (1,) * 8001}, "8,001 packages"),
         ({"alpha": 0.0}, "alpha is 0"),
         ({"alpha": float("nan")}, "alpha is nan"),
         ({"spread": Spread(between=-0.1, within=0.2)}, "between packages is -0.1"),
