@@ -204,9 +204,7 @@ def _suite_packages(suite: str, *, sealed: bool) -> tuple[str, list[str]]:
 def _even(tasks: int, packages: int) -> tuple[int, ...]:
     """So many tasks in so many packages, as even as they can be."""
     if packages > tasks:
-        raise ValueError(
-            f"{count(tasks, 'task')} cannot fill {packages} packages: give at least as many --tasks"
-        )
+        raise ValueError(f"{count(tasks, 'task')} cannot fill {packages} packages: give more --tasks")
     check_packages(packages)
     return tuple(tasks // packages + (index < tasks % packages) for index in range(packages))
 
@@ -232,9 +230,8 @@ def _simulated(job: PowerJob, bus: str, *, as_json: bool) -> Decisions:
         logs.configure("ratchet", file=sys.__stderr__)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    logging.getLogger("gpu_workers.arrays").setLevel(
-        logging.WARNING
-    )  # no matter here: both decide to the bit
+    # which library decides is no matter here: both decide to the bit
+    logging.getLogger("gpu_workers.arrays").setLevel(logging.WARNING)
     if bus:
         import anyio
 

@@ -85,7 +85,6 @@ def _configurations(spec: ExperimentSpec, result: ExperimentResult, top: int, wi
         return -own.defined, float("inf") if own.mean is None else sign * own.mean
 
     of = len(result.seeds) * result.folds
-
     order = sorted(range(len(result.configurations)), key=rank)[:top]
     varied = _varied(result)
     words = [" ".join(f"{name}={_word(result.configurations[i][name])}" for name in varied[i]) for i in order]
