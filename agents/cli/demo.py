@@ -7,10 +7,12 @@ import click
 from agents.cli.common import json_option, store_option
 
 SECONDS = 160.0
+SEED = 4
+"""One of the half that end with a claim, of the seeds that were measured (docs/results.md)."""
 
 
 @click.command()
-@click.option("--seed", type=int, default=1, show_default=True, help="What all randomness follows from.")
+@click.option("--seed", type=int, default=SEED, show_default=True, help="What all randomness follows from.")
 @click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Rounds at the most.")
 @click.option(
     "--seconds", type=click.FloatRange(10), default=SECONDS, show_default=True, help="Time to spend."
