@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.sandbox.errors import SandboxUnavailable
+from agents.sandbox.orphans import sweep
 from bus.deathsig import tied
 
 GUEST = Path(__file__).parent / "guest"
@@ -218,6 +219,7 @@ def launch(
         if starter is None:
             starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-starter")
             _starters[os.getpid()] = starter
+            sweep(GUEST)
 
     def start() -> subprocess.Popen[bytes]:
         if stranger:

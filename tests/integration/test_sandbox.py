@@ -1,7 +1,9 @@
+import json
 import logging
 import os
 import signal
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +28,7 @@ from agents.sandbox import (
 )
 from agents.sandbox import zygote as zygotes
 from agents.sandbox.guest import seccomp
+from agents.sandbox.orphans import sweep
 from contracts.tasks import Budget, Task, TestReport, TestSpec
 
 STACK = {
@@ -371,6 +374,33 @@ def test_threads_share_a_sandbox(box: Sandbox) -> None:
     assert box._pytest._process is not None
     assert box._pytest._process.poll() is None, "a sandbox must outlive the thread that started it"
     assert box._pytest.pid == pid
+
+
+@pytest.mark.skipif(not probe().works, reason="this machine itself makes no sandbox")
+def test_what_an_early_death_leaves_behind_is_swept_away(box: Sandbox, tmp_path: Path) -> None:
+    before = box.run_tests(STACK, TestSpec())
+    guest = tmp_path / "guest"  # of no other sandbox
+    guest.mkdir()
+    info, info_write = os.pipe()
+    block_read, block = os.pipe()
+    command = [
+        str(bubblewrap.bwrap_path()), "--info-fd", str(info_write), "--userns-block-fd", str(block_read),
+        "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--ro-bind", str(guest), str(guest), "--", "true",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, pass_fds=(info_write, block_read))
+    os.close(info_write)
+    with os.fdopen(info, "rb") as told:
+        child = int(json.loads(told.read())["child-pid"])
+    assert sweep(guest) == []  # its bubblewrap lives
+    process.kill()
+    process.wait()
+    try:
+        assert sweep(guest) == [child]
+    finally:
+        os.close(block)
+        os.close(block_read)
+    assert sweep(bubblewrap.GUEST) == []  # the sandbox that runs is none of them
+    assert box.run_tests(STACK, TestSpec()) == before
 
 
 def test_closing_ends_all_processes() -> None:
