@@ -1,6 +1,6 @@
 """What the protocols share: how requests become JSON and replies records, and errors that hide behind a success."""
 
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -67,6 +67,26 @@ class BaseResp(msgspec.Struct):
 
     status_code: int = 0
     status_msg: str = ""
+
+
+class Answer(msgspec.Struct):
+    """What a reply's body has in every protocol."""
+
+    usage: Any = None
+    base_resp: BaseResp | None = None
+    error: dict[str, Any] | str | None = None
+
+
+A = TypeVar("A", bound=Answer)
+
+
+def decoded(data: bytes, kind: type[A]) -> A | ChatReply:
+    """A reply's body; or the refusal that it reports under a status of success. Raises as `Wire.reply` does."""
+    try:
+        found = msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BadReplyError(f"the reply cannot be read ({error})") from error
+    return reported(found.base_resp, found.error) or found
 
 
 def reported(resp: BaseResp | None, error: dict[str, Any] | str | None) -> ChatReply | None:

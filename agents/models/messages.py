@@ -40,12 +40,9 @@ class _Usage(msgspec.Struct):
     cache_creation_input_tokens: int | None = 0
 
 
-class _Answer(msgspec.Struct):
+class _Answer(base.Answer):
     content: list[dict[str, Any]] | None = None
     stop_reason: str | None = None
-    usage: Any = None
-    base_resp: base.BaseResp | None = None
-    error: dict[str, Any] | str | None = None
 
 
 def address(url: str) -> str:
@@ -158,13 +155,9 @@ def _is_of(blocks: Any, message: Message) -> bool:
 
 def reply(data: bytes) -> ChatReply:
     """A reply from a server's JSON; see `agents.models.wire.reply`, which raises the same."""
-    try:
-        found = msgspec.json.decode(data, type=_Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BadReplyError(f"the reply cannot be read ({error})") from error
-    reported = base.reported(found.base_resp, found.error)
-    if reported is not None:
-        return reported
+    found = base.decoded(data, _Answer)
+    if isinstance(found, ChatReply):
+        return found
     if found.content is None:
         raise BadReplyError("the reply holds no content")
     usage = _spent(found.usage)

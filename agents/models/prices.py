@@ -89,12 +89,10 @@ class PriceBook:
     def price(self, model: str, at: float) -> Price:
         """The price of a model at a time (seconds since the epoch)."""
         day = _day(at)
-        for book in self._books:
-            fitting = [p for p in book if fnmatch.fnmatchcase(model, p.model) and p.since <= day]
-            if fitting:
-                same = [p for p in fitting if p.model == fitting[0].model]
-                return max(same, key=lambda price: price.since)
-        return Price(model=model, known=False)
+        in_force = (p.model for book in self._books for p in book if p.since <= day)
+        first = next((name for name in in_force if fnmatch.fnmatchcase(model, name)), None)
+        found = None if first is None else self._named(first, at)
+        return found or Price(model=model, known=False)
 
 
 def _day(at: float) -> dt.date:

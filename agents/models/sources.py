@@ -72,11 +72,9 @@ class _Metered:
     def __init__(self, spec: str, config: Config, meter: "Meter | None") -> None:
         from agents.models.gateway.ways import Ways
 
-        ways = Ways(config)
-        self._way = ways.to(spec)
-        self._model = ways.client(spec, on_wait=meter.hold if meter else None)
+        self._way = Ways(config, on_wait=meter.hold if meter else None).to(spec)
         self._meter = meter
-        self.fingerprint = self._model.fingerprint
+        self.fingerprint = self._way.model.fingerprint
 
     def complete(self, request: ChatRequest) -> ChatReply:
         """Answer one request. Raises as `EndpointModel.ask` does, and BudgetSpentError where no budget covers it."""
@@ -87,7 +85,7 @@ class _Metered:
         bound = self._way.price.bound(most, asking.max_tokens)
         with self._meter.call(most + asking.max_tokens, bound) if self._meter else nullcontext() as call:
             try:
-                answered = self._model.ask(asking)
+                answered = self._way.model.ask(asking)
             except ModelUnavailableError as error:
                 if call is not None:
                     call.cost = error.lost * bound

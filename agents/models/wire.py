@@ -97,11 +97,8 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class _Answer(msgspec.Struct):
+class _Answer(base.Answer):
     choices: list[_Choice] | None = None
-    usage: Any = None
-    base_resp: base.BaseResp | None = None
-    error: dict[str, Any] | str | None = None
 
 
 def address(url: str) -> str:
@@ -236,13 +233,9 @@ def _call(call: _Call, number: int) -> ToolCall:
 
 def reply(data: bytes) -> ChatReply:
     """A reply from a server's JSON; see `agents.models.base.Wire.reply`."""
-    try:
-        found = msgspec.json.decode(data, type=_Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BadReplyError(f"the reply cannot be read ({error})") from error
-    reported = base.reported(found.base_resp, found.error)
-    if reported is not None:
-        return reported
+    found = base.decoded(data, _Answer)
+    if isinstance(found, ChatReply):
+        return found
     if not found.choices:
         raise BadReplyError("the reply holds no choice")
     choice = found.choices[0]

@@ -65,10 +65,9 @@ class _Run:
 
 
 @dataclass(kw_only=True)
-class Computation:
-    """One run over several experiments."""
+class Options:
+    """What a run over several experiments is given beside them."""
 
-    experiments: Sequence[Experiment]
     arrays: Arrays
     cache: CellCache
     budget: int = 0
@@ -80,6 +79,13 @@ class Computation:
     listen: Callable[[Report], None] = _tell_nobody
     parent: str = ""
     """Trace context that the kernels' spans belong to."""
+
+
+@dataclass(kw_only=True)
+class Computation(Options):
+    """One run over several experiments."""
+
+    experiments: Sequence[Experiment]
 
     def run(self) -> list[Outcome | None]:
         """A result or a fault for every experiment, in their order; None for one that nobody wants any more."""

@@ -1,7 +1,7 @@
 """Computes experiments of several families and with stacks: family by family as others are, then what joins them."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -13,12 +13,10 @@ from contracts.experiment_results import ExperimentResult, Kernel, Predictions, 
 from contracts.experiments import ExperimentSpec, check_spec
 from gpu_workers.arrays import Arrays
 from gpu_workers.errors import ExperimentFault
-from gpu_workers.experiments.cells import CellCache
-from gpu_workers.experiments.compute import Computation, Outcome, Report
+from gpu_workers.experiments.compute import Computation, Options, Outcome, Report
 from gpu_workers.experiments.meter import Meter
 from gpu_workers.experiments.prepare import Experiment, Memo, prepare
 from gpu_workers.experiments.stages import Stages
-from gpu_workers.resampler import go_on
 
 MOST_PREDICTED = 2**30
 """Bytes of predictions that a stack may be made of."""
@@ -85,27 +83,11 @@ def prepare_all(spec: ExperimentSpec, data: DataSet, arrays: Arrays, memo: Memo 
     return ensemble
 
 
-def _tell_nobody(_: Report) -> None:
-    """A listener who does not care."""
-
-
-def _all_wanted(_: int) -> bool:
-    """Nobody ever loses interest."""
-    return True
-
-
 @dataclass(kw_only=True)
-class Ensembles:
-    """One run over several experiments; fields as those of `Computation`."""
+class Ensembles(Options):
+    """One run over several experiments, each of one family or of several."""
 
     ensembles: Sequence[Ensemble]
-    arrays: Arrays
-    cache: CellCache
-    budget: int = 0
-    checkpoint: Callable[[], None] = go_on
-    wanted: Callable[[int], bool] = _all_wanted
-    listen: Callable[[Report], None] = _tell_nobody
-    parent: str = ""
 
     def __post_init__(self) -> None:
         self._owners = [index for index, each in enumerate(self.ensembles) for _ in each.parts]

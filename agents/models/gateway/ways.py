@@ -28,9 +28,13 @@ class Way:
 class Ways:
     """The ways to all models; those to one address share its limits."""
 
-    def __init__(self, config: Config) -> None:
-        """Raises ConfigUnreadable or PricesUnreadable when an entry of the price book cannot be used."""
+    def __init__(self, config: Config, *, on_wait: Callable[[float], None] | None = None) -> None:
+        """Whoever keeps the pace elsewhere is told by `on_wait` how long an endpoint wants to be left alone.
+
+        Raises ConfigUnreadable or PricesUnreadable when an entry of the price book cannot be used.
+        """
         self._config = config
+        self._on_wait = on_wait
         self._prices = PriceBook.load(config.prices)
         self._throttles: dict[str, Throttle] = {}
         self._ways: dict[str, Way] = {}
@@ -46,8 +50,8 @@ class Ways:
         """Never send these parameters to a model, which does not honour them."""
         self._left_out[spec] = frozenset(parameters)
 
-    def client(self, spec: str, *, on_wait: Callable[[float], None] | None = None) -> EndpointModel:
-        """A client of a model's endpoint, which tells by `on_wait` how long the endpoint wants to be left alone.
+    def client(self, spec: str) -> EndpointModel:
+        """A client of a model's endpoint.
 
         Raises:
             RequestRefusedError: the name is none.
@@ -66,7 +70,7 @@ class Ways:
             key=os.environ.get(allowed.key_env) if allowed.key_env else None,
             extra=allowed.extra,
             timeout=allowed.timeout,
-            on_wait=on_wait or self._throttle(endpoint.url, allowed).hold,
+            on_wait=self._on_wait or self._throttle(endpoint.url, allowed).hold,
         )
 
     def _throttle(self, url: str, allowed: EndpointConfig) -> Throttle:
